@@ -1,0 +1,76 @@
+# Postroom. `make` alone shows what there is.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 5000
+POSTROOM_DATA ?=
+TRANSLATIONS := translations/ru/LC_MESSAGES/messages.mo
+
+.PHONY: help run demo test check fix screenshots vendor corpus messages clean
+
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/demo $(TRANSLATIONS) ## The product with mail servers, people and mail to play with
+	@POSTROOM_LISTEN=127.0.0.1:$(PORT) POSTROOM_DATA="$(or $(POSTROOM_DATA),demo-data)" \
+	  exec $(BIN)/python -m flask --app app.py demo
+
+run: $(VENV)/run $(TRANSLATIONS) ## The product, ready to be set up
+	@exec $(BIN)/python -m flask --app app.py run-all
+
+test: $(VENV)/dev $(TRANSLATIONS) ## Every test; installs what they need and says so first
+	@scripts/system_packages.sh tests
+	@$(BIN)/python -m pytest -n auto --dist loadgroup $(TEST)
+	@if [ -d ../shared/corpus ]; then $(MAKE) --no-print-directory corpus CORPUS=../shared/corpus; fi
+
+corpus: $(VENV)/dev ## The public hostile messages in CORPUS=<folder>
+	@POSTROOM_CORPUS="$(abspath $(CORPUS))" $(BIN)/python -m pytest -n auto -q tests/corpus
+
+check: $(VENV)/dev $(TRANSLATIONS) ## Style, types, directions of imports, templates, translations
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy .
+	@$(BIN)/lint-imports
+	@$(BIN)/python scripts/vendor.py --check
+	@$(BIN)/python scripts/templates.py
+	@$(BIN)/python scripts/translations.py --check
+
+fix: $(VENV)/dev ## What the checks can mend by themselves
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+messages: $(VENV)/dev ## Collects the sentences to translate into translations/
+	@$(BIN)/python scripts/translations.py
+
+screenshots: $(VENV)/dev $(TRANSLATIONS) ## Every page as a picture, on one contact sheet
+	@scripts/system_packages.sh tests
+	@$(BIN)/python scripts/screenshots.py
+
+vendor: $(VENV)/dev ## Fetches the front-end files again (needs npm)
+	@$(BIN)/python scripts/vendor.py
+
+clean: ## Removes what was made here, but no data
+	rm -rf $(VENV) screenshots .mypy_cache .ruff_cache .pytest_cache .import_linter_cache $(TRANSLATIONS)
+
+$(BIN)/python:
+	@scripts/system_packages.sh venv
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run: $(BIN)/python requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/demo: $(BIN)/python requirements.txt requirements-demo.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-demo.txt
+	@touch $@
+
+$(VENV)/dev: $(BIN)/python requirements.txt requirements-demo.txt requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+%.mo: %.po $(BIN)/python
+	@$(MAKE) --no-print-directory $(if $(wildcard $(VENV)/dev $(VENV)/demo $(VENV)/run),,$(VENV)/run)
+	@$(BIN)/python -m babel.messages.frontend compile --input-file $< --output-file $@ >/dev/null 2>&1

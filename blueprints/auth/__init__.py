@@ -1,0 +1,3 @@
+from blueprints.auth.views import blueprint
+
+__all__ = ["blueprint"]

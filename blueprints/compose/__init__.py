@@ -1,0 +1,3 @@
+from blueprints.compose.views import blueprint
+
+__all__ = ["blueprint"]

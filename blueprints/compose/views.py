@@ -1,0 +1,149 @@
+"""Writing: a new message, a reply, and the outbox."""
+
+import uuid
+from dataclasses import replace
+from typing import Any
+
+from flask import Blueprint, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from wtforms.fields.choices import SelectChoice
+
+from blueprints.compose.forms import ComposeForm
+from domain import mailboxes, messages, outbox, replies
+from domain.outbox import Letter
+from mail.addresses import parse_recipients
+from mail.errors import RuleError
+from models import db
+from models.outbox import OutgoingMessage
+from web.access import signed_in
+from web.fragments import fragment, go, is_fragment, page, toast
+from web.house import tasks
+from web.viewer import now, person
+
+blueprint = Blueprint("compose", __name__, url_prefix="/mail")
+
+
+@blueprint.route("/new", methods=["GET", "POST"])
+@signed_in
+def new() -> ResponseReturnValue:
+    form = _form({})
+    if form.validate_on_submit():
+        try:
+            return _queue(form, _letter(form))
+        except RuleError as error:
+            form.refuse(error)
+    return _window(form, title=_("New message"))
+
+
+@blueprint.route("/messages/<int:message_id>/reply", methods=["GET", "POST"])
+@signed_in
+def reply(message_id: int) -> ResponseReturnValue:
+    opened = messages.find(db.session(), person(), message_id)
+    draft = replies.reply_to(opened)
+    form = _form(
+        {
+            "mailbox": opened.mailbox.id,
+            "to": draft.to,
+            "subject": draft.subject,
+            "text": _introduced(draft),
+        }
+    )
+    if form.validate_on_submit():
+        try:
+            threaded = replace(
+                _letter(form), in_reply_to=draft.in_reply_to, references=draft.references
+            )
+            return _queue(form, threaded)
+        except RuleError as error:
+            form.refuse(error)
+    return _window(form, title=_("Reply"), opened=opened)
+
+
+@blueprint.get("/outbox")
+@signed_in
+def outgoing() -> ResponseReturnValue:
+    return page("compose/outbox.html", **_around())
+
+
+@blueprint.post("/outbox/<int:outgoing_id>/send-again")
+@signed_in
+def send_again(outgoing_id: int) -> ResponseReturnValue:
+    own = outbox.find(db.session(), person(), outgoing_id)
+    outbox.send_again(db.session(), own, now())
+    db.session.commit()
+    tasks().outgoing(own.id)
+    return _outbox_changed(_("It is sent again."))
+
+
+@blueprint.post("/outbox/<int:outgoing_id>/discard")
+@signed_in
+def discard(outgoing_id: int) -> ResponseReturnValue:
+    own = outbox.find(db.session(), person(), outgoing_id)
+    outbox.discard(db.session(), own)
+    db.session.commit()
+    return _outbox_changed(_("Discarded."))
+
+
+def _form(prefilled: dict[str, object]) -> ComposeForm:
+    form = ComposeForm(data={"key": str(uuid.uuid4()), **prefilled})
+    boxes = mailboxes.connected(db.session(), person())
+    form.mailbox.choices = [
+        SelectChoice(str(box.id), f"{box.sender_name} <{box.address}>") for box in boxes
+    ]
+    return form
+
+
+def _letter(form: ComposeForm) -> Letter:
+    return Letter(
+        to=parse_recipients(form.to.data or "", "to"),
+        cc=parse_recipients(form.cc.data or "", "cc"),
+        bcc=parse_recipients(form.bcc.data or "", "bcc"),
+        subject=" ".join((form.subject.data or "").split()),
+        text=(form.text.data or "").replace("\r\n", "\n"),
+    )
+
+
+def _queue(form: ComposeForm, letter: Letter) -> ResponseReturnValue:
+    mailbox = mailboxes.find(db.session(), person(), form.mailbox.data)
+    message: OutgoingMessage = outbox.queue(
+        db.session(), mailbox, letter, form_key=_key(form), now=now()
+    )
+    db.session.commit()
+    tasks().outgoing(message.id)
+    return go(url_for("messages.index", queued=message.id))
+
+
+def _key(form: ComposeForm) -> uuid.UUID:
+    try:
+        return uuid.UUID(form.key.data)
+    except ValueError:
+        return uuid.uuid4()
+
+
+def _introduced(draft: replies.Draft) -> str:
+    said = _("On %(date)s, %(name)s wrote:", date=draft.date, name=draft.author)
+    return f"\n\n{said}\n{draft.quoted}"
+
+
+def _window(form: ComposeForm, **context: Any) -> ResponseReturnValue:
+    status = 422 if form.is_submitted() else 200
+    return page("compose/write.html", status, form=form, **context, **_around())
+
+
+def _around() -> dict[str, Any]:
+    me = person()
+    return {
+        "groups": messages.folders(db.session(), me),
+        "mailboxes": mailboxes.connected(db.session(), me),
+        "outgoing": outbox.unfinished(db.session(), me),
+        "version": messages.version(db.session(), me),
+        "current": None,
+    }
+
+
+def _outbox_changed(words: str) -> ResponseReturnValue:
+    if not is_fragment():
+        return go(url_for("compose.outgoing"))
+    toast(words)
+    return fragment("compose/_outbox.html", **_around())

@@ -1,0 +1,3 @@
+from blueprints.messages.views import blueprint
+
+__all__ = ["blueprint"]

@@ -1,0 +1,165 @@
+"""Mail: folders, lists, messages. No page here waits for a mail server."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, Response, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+
+from blueprints.messages.body import frame_answer, part_answer, source_answer
+from domain import mailboxes, messages, outbox
+from domain.errors import NotFoundError
+from domain.messages import Key, Opened
+from domain.sync import changes
+from models import db
+from models.messages import Folder
+from web.access import signed_in
+from web.fragments import fragment, go, is_fragment, page
+from web.house import tasks
+from web.viewer import person
+
+blueprint = Blueprint("messages", __name__, url_prefix="/mail")
+
+
+@blueprint.get("/")
+@signed_in
+def index() -> ResponseReturnValue:
+    folder = messages.first_folder(db.session(), person())
+    if folder is not None:
+        return redirect(url_for("messages.folder", folder_id=folder.id), 303)
+    return page("messages/index.html", **_frame(None))
+
+
+@blueprint.get("/folders/<int:folder_id>")
+@signed_in
+def folder(folder_id: int) -> ResponseReturnValue:
+    own = messages.find_folder(db.session(), person(), folder_id)
+    listed = messages.page(db.session(), own)
+    return page("messages/folder.html", **_frame(own), folder=own, listed=listed)
+
+
+@blueprint.get("/folders/<int:folder_id>/older")
+@signed_in
+def older(folder_id: int) -> ResponseReturnValue:
+    """The next rows of a list; without htmx, a page that begins with them."""
+    own = messages.find_folder(db.session(), person(), folder_id)
+    listed = messages.page(db.session(), own, after=_key(request.args.get("after", "")))
+    if is_fragment():
+        return fragment("messages/_rows.html", folder=own, listed=listed)
+    return page("messages/folder.html", **_frame(own), folder=own, listed=listed)
+
+
+@blueprint.get("/messages/<int:message_id>")
+@signed_in
+def show(message_id: int) -> ResponseReturnValue:
+    opened = messages.find(db.session(), person(), message_id)
+    if is_fragment():
+        return fragment("messages/_message.html", opened=opened)
+    own = messages.find_folder(db.session(), person(), opened.message.folder_id)
+    listed = messages.page(db.session(), own)
+    return page("messages/folder.html", **_frame(own), folder=own, listed=listed, opened=opened)
+
+
+@blueprint.get("/messages/<int:message_id>/body")
+@signed_in
+def body(message_id: int) -> ResponseReturnValue:
+    """The document in the message's frame."""
+    return frame_answer(messages.find(db.session(), person(), message_id))
+
+
+@blueprint.get("/messages/<int:message_id>/parts/<path>")
+@signed_in
+def part(message_id: int, path: str) -> ResponseReturnValue:
+    """A picture inside the message, or an attachment."""
+    return part_answer(messages.find(db.session(), person(), message_id), path)
+
+
+@blueprint.get("/messages/<int:message_id>/source")
+@signed_in
+def source(message_id: int) -> ResponseReturnValue:
+    """The message as the server sent it, to the byte."""
+    return source_answer(messages.find(db.session(), person(), message_id))
+
+
+@blueprint.post("/messages/<int:message_id>/seen")
+@signed_in
+def seen(message_id: int) -> ResponseReturnValue:
+    return _set_seen(message_id, seen=True)
+
+
+@blueprint.post("/messages/<int:message_id>/unseen")
+@signed_in
+def unseen(message_id: int) -> ResponseReturnValue:
+    return _set_seen(message_id, seen=False)
+
+
+@blueprint.get("/changes")
+@signed_in
+def newer() -> ResponseReturnValue:
+    """What an open page polls: 204 while it shows the newest version."""
+    version = messages.version(db.session(), person())
+    if request.args.get("version") == str(version):
+        return Response(status=204)
+    own = _shown_folder()
+    listed = None
+    if own is not None:
+        until = request.args.get("until", "")
+        listed = (
+            messages.page_until(db.session(), own, _key(until))
+            if until
+            else messages.page(db.session(), own)
+        )
+    return fragment("messages/_changes.html", **_frame(own), folder=own, listed=listed)
+
+
+def _frame(folder: Folder | None) -> dict[str, Any]:
+    """What stands around every list: mailboxes, folders, the outbox, the version shown."""
+    me = person()
+    return {
+        "groups": messages.folders(db.session(), me),
+        "mailboxes": mailboxes.connected(db.session(), me),
+        "outgoing": outbox.unfinished(db.session(), me),
+        "version": messages.version(db.session(), me),
+        "current": folder,
+    }
+
+
+def _shown_folder() -> Folder | None:
+    text = request.args.get("folder", "")
+    if not text.isascii() or not text.isdigit():
+        return None
+    try:
+        return messages.find_folder(db.session(), person(), int(text))
+    except NotFoundError:
+        return None
+
+
+def _set_seen(message_id: int, *, seen: bool) -> ResponseReturnValue:
+    opened = messages.find(db.session(), person(), message_id)
+    changed = changes.set_seen(db.session(), opened.message, seen=seen)
+    db.session.commit()
+    if changed:
+        tasks().mailbox(opened.mailbox.id)
+    if not is_fragment():
+        return go(url_for("messages.show", message_id=message_id))
+    return fragment("messages/_seen.html", **_seen_parts(opened))
+
+
+def _seen_parts(opened: Opened) -> dict[str, Any]:
+    own = messages.find_folder(db.session(), person(), opened.message.folder_id)
+    return {**_frame(own), "opened": opened, "folder": own, "row": opened.message}
+
+
+def _key(text: str) -> Key:
+    """A list's key as it stands in an address: microseconds and an id."""
+    microseconds, _dot, row = text.partition(".")
+    if not (microseconds.isascii() and microseconds.isdigit() and row.isascii() and row.isdigit()):
+        raise NotFoundError
+    if len(microseconds) > 16 or len(row) > 18:
+        raise NotFoundError
+    return Key(datetime.fromtimestamp(int(microseconds) / 1_000_000, UTC), int(row))
+
+
+@blueprint.app_template_filter("list_key")
+def list_key(key: Key) -> str:
+    return f"{round(key.received_at.timestamp() * 1_000_000)}.{key.id}"

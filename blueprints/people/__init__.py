@@ -1,0 +1,3 @@
+from blueprints.people.views import blueprint
+
+__all__ = ["blueprint"]

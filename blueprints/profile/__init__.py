@@ -1,0 +1,3 @@
+from blueprints.profile.views import blueprint
+
+__all__ = ["blueprint"]

@@ -1,0 +1,3 @@
+from blueprints.services.views import blueprint
+
+__all__ = ["blueprint"]

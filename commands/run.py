@@ -1,0 +1,59 @@
+"""``flask run-all``: the product, web and worker together."""
+
+import os
+import sys
+from datetime import UTC, datetime
+
+import click
+from flask import Flask, current_app
+from flask.cli import with_appcontext
+from flask_migrate import upgrade
+
+from commands.processes import Command, Processes
+from domain import people, services
+from models import db
+from settings import Settings
+
+
+def install(app: Flask) -> None:
+    app.cli.add_command(run_all)
+
+
+@click.command("run-all")
+@with_appcontext
+def run_all() -> None:
+    """Prepares the data folder and runs web and worker until Ctrl+C."""
+    settings: Settings = current_app.extensions["postroom_settings"]
+    prepare()
+    code = setup_code()
+    click.echo(f"Postroom runs at http://{settings.listen} (Ctrl+C ends it)")
+    if code is not None:
+        click.echo(f"Nobody is here yet. Open that address; the one-time code is  {code}")
+    Processes(product_commands(settings), os.environ).run()
+
+
+def prepare() -> None:
+    """Brings the database to the present schema and puts the standard services in."""
+    upgrade(directory=f"{current_app.root_path}/migrations")
+    db.session().info["writing"] = True
+    services.ensure_standard(db.session())
+    db.session.commit()
+
+
+def setup_code() -> str | None:
+    """A new one-time code while there are no people; None afterwards."""
+    db.session().info["writing"] = True
+    if not people.nobody_yet(db.session()):
+        return None
+    code = people.new_setup_code(db.session(), datetime.now(UTC))
+    db.session.commit()
+    return code
+
+
+def product_commands(settings: Settings) -> dict[str, Command]:
+    flask = [sys.executable, "-m", "flask", "--app", f"{current_app.root_path}/app.py"]
+    web = [sys.executable, "-m", "gunicorn", "--chdir", current_app.root_path]
+    web += ["--bind", settings.listen, "--worker-class", "gthread", "--workers", "1"]
+    web += ["--threads", str(settings.web_threads), "--no-control-socket"]
+    web += ["--graceful-timeout", "5", "--log-level", "warning", "app:create_app()"]
+    return {"The web": Command(web), "The worker": Command([*flask, "worker"])}

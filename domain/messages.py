@@ -1,0 +1,198 @@
+"""Reading mail: folders, lists and messages of one person."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import Row, Select, func, or_, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from domain.errors import NotFoundError
+from mail import safe_html
+from mail.mime.parse import ParsedMessage
+from models.mailboxes import Mailbox
+from models.messages import Folder, FolderRole, Message, MessageContent
+from models.people import User
+
+PAGE = 50
+SHOWN_AGAIN_MOST = 500
+
+_LIST_COLUMNS = (
+    Message.id,
+    Message.received_at,
+    Message.sender_name,
+    Message.sender_address,
+    Message.recipients,
+    Message.subject,
+    Message.preview,
+    Message.seen,
+    Message.flagged,
+    Message.answered,
+    Message.has_attachments,
+    Message.readable,
+    Message.source_hash,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The place of a row in its list, newest first; the id parts what came at the same moment."""
+
+    received_at: datetime
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """``older`` is the key to go on after, None at the end of the folder."""
+
+    rows: Sequence[Row[Any]]
+    older: Key | None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    message: Message
+    content: MessageContent
+    mailbox: Mailbox
+
+
+def version(session: Session, person: User) -> int:
+    """Grows with every change in any of the person's mailboxes."""
+    total = select(func.coalesce(func.sum(Mailbox.version), 0)).where(Mailbox.user_id == person.id)
+    return int(session.scalar(total) or 0)
+
+
+def folders(session: Session, person: User) -> list[tuple[Mailbox, list[Folder]]]:
+    """The person's mailboxes, each with its folders, the special ones first."""
+    boxes = session.scalars(
+        select(Mailbox).where(Mailbox.user_id == person.id).order_by(Mailbox.id)
+    ).all()
+    rows = session.scalars(
+        select(Folder).where(Folder.mailbox_id.in_([box.id for box in boxes])).order_by(Folder.name)
+    ).all()
+    place = {role: number for number, role in enumerate(FolderRole)}
+    rows = sorted(rows, key=lambda row: place[row.role] if row.role else len(place))
+    return [(box, [row for row in rows if row.mailbox_id == box.id]) for box in boxes]
+
+
+def find_folder(session: Session, person: User, folder_id: int) -> Folder:
+    """Raises NotFoundError when it is not this person's."""
+    own = session.scalar(
+        select(Folder).join(Mailbox).where(Folder.id == folder_id, Mailbox.user_id == person.id)
+    )
+    if own is None:
+        raise NotFoundError
+    return own
+
+
+def first_folder(session: Session, person: User) -> Folder | None:
+    """The inbox that *Mail* opens with."""
+    return session.scalar(
+        select(Folder)
+        .join(Mailbox)
+        .where(Mailbox.user_id == person.id, Folder.role == FolderRole.INBOX)
+        .order_by(Mailbox.id)
+        .limit(1)
+    )
+
+
+def page(session: Session, folder: Folder, *, after: Key | None = None) -> Page:
+    """The next 50 rows, read along the index: its cost does not grow with the folder."""
+    rows = _list(folder)
+    if after is not None:
+        rows = rows.where(
+            tuple_(Message.received_at, Message.id) < tuple_(after.received_at, after.id)
+        )
+    return _page(session.execute(rows.limit(PAGE + 1)).all(), PAGE)
+
+
+def page_until(session: Session, folder: Folder, until: Key) -> Page:
+    """From the newest down to a row that a page shows already, at most 500."""
+    rows = _list(folder).where(
+        tuple_(Message.received_at, Message.id) >= tuple_(until.received_at, until.id)
+    )
+    found = session.execute(rows.limit(SHOWN_AGAIN_MOST)).all()
+    if len(found) < PAGE:
+        return page(session, folder)
+    last = found[-1]
+    return Page(found, Key(last.received_at, last.id))
+
+
+def find(session: Session, person: User, message_id: int) -> Opened:
+    """Raises NotFoundError when it is not this person's."""
+    own = session.execute(
+        select(Message, MessageContent, Mailbox)
+        .join(MessageContent, MessageContent.message_id == Message.id)
+        .join(Mailbox, Message.mailbox_id == Mailbox.id)
+        .where(Message.id == message_id, Mailbox.user_id == person.id)
+    ).one_or_none()
+    if own is None:
+        raise NotFoundError
+    return Opened(own[0], own[1], own[2])
+
+
+def keep_safe_html(session: Session, message_id: int, html: str, sanitiser: int) -> None:
+    session.execute(
+        update(MessageContent)
+        .where(MessageContent.message_id == message_id)
+        .values(safe_html=html, safe_html_version=sanitiser)
+    )
+
+
+def without_safe_html(session: Session, message_id: int, sanitiser: int) -> Message | None:
+    """The message, if what is kept of its HTML is missing or from an older sanitiser."""
+    stale = or_(
+        MessageContent.safe_html_version.is_(None),
+        MessageContent.safe_html_version != sanitiser,
+    )
+    return session.scalar(
+        select(Message)
+        .join(MessageContent, MessageContent.message_id == Message.id)
+        .where(Message.id == message_id, stale)
+    )
+
+
+def _list(folder: Folder) -> Select[Any]:
+    rows: Any = (
+        select(*_LIST_COLUMNS)
+        .where(Message.folder_id == folder.id)
+        .order_by(Message.received_at.desc(), Message.id.desc())
+    )
+    return cast(Select[Any], rows)
+
+
+def _page(found: Sequence[Row[Any]], size: int) -> Page:
+    rows = found[:size]
+    older = Key(rows[-1].received_at, rows[-1].id) if len(found) > size else None
+    return Page(rows, older)
+
+
+def mailbox_uuid(session: Session, message_id: int) -> uuid.UUID | None:
+    """Under which name the message's source is kept."""
+    return session.scalar(
+        select(Mailbox.uuid)
+        .join(Message, Message.mailbox_id == Mailbox.id)
+        .where(Message.id == message_id)
+    )
+
+
+def safe_html_of(parsed: ParsedMessage) -> str:
+    """The message's HTML made harmless; its text where there is none or it is too deep.
+
+    Pictures of the message itself are addressed relative to the frame's document.
+    """
+    if parsed.html is None:
+        return safe_html.text_to_html(parsed.text)
+    pictures = {part.content_id: part.path for part in parsed.parts if part.content_id}
+
+    def address(content_id: str) -> str | None:
+        path = pictures.get(content_id)
+        return None if path is None else f"parts/{path}"
+
+    try:
+        return safe_html.sanitise(parsed.html, cid_address=address).html
+    except safe_html.TooComplex:
+        return safe_html.text_to_html(parsed.text)

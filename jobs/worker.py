@@ -1,0 +1,125 @@
+"""The worker: runners, the sweep that finds what was forgotten, the IDLE watcher, the tasks."""
+
+import fcntl
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from huey import Huey
+
+from domain import mailboxes, outbox
+from jobs import tasks
+from jobs.connecting import run_test
+from jobs.context import Job
+from jobs.outbox import send
+from jobs.preparing import prepare
+from jobs.runner import Runner
+from jobs.sync import sync_mailbox
+from jobs.watcher import Watcher
+
+log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 1.0
+STOP_SECONDS = 8.0
+
+
+class WorkerRunsError(Exception):
+    """Another worker uses this data folder."""
+
+
+class Worker:
+    def __init__(self, job: Job, *, sync_threads: int = 8) -> None:
+        self._job = job
+        self._stopping = threading.Event()
+        self._sync = Runner("sync", self._synchronise, threads=sync_threads)
+        self._tests = Runner("connection-test", self._test, threads=4)
+        self._outbox = Runner("outbox", lambda key: send(job, key), threads=4)
+        self._prepare = Runner("prepare", lambda key: prepare(job, key), threads=1)
+        self._watcher = Watcher(job, self._sync.wake)
+        self._sweeper = threading.Thread(target=self._sweep_often, name="sweep", daemon=True)
+
+    @property
+    def wake(self) -> dict[str, Callable[[int], None]]:
+        return {
+            tasks.MAILBOX: self._sync.wake,
+            tasks.CONNECTION_TEST: self._tests.wake,
+            tasks.OUTGOING: self._outbox.wake,
+            tasks.PREPARE: self._prepare.wake,
+        }
+
+    def start(self) -> None:
+        """Takes back what a former worker left behind, then starts everything."""
+        with self._job.step() as session:
+            mailboxes.release_tests(session)
+            outbox.release(session, self._job.clock())
+        for runner in (self._sync, self._tests, self._outbox, self._prepare):
+            runner.start()
+        self._sweeper.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._watcher.stop()
+        for runner in (self._outbox, self._tests, self._sync, self._prepare):
+            runner.stop(STOP_SECONDS / 4)
+
+    def sweep(self) -> None:
+        """Wakes a runner for every row whose time has come."""
+        now = self._job.clock()
+        with self._job.step() as session:
+            outbox.hold_and_release(session)
+            mailboxes.forget_old_passwords(session, now)
+            waiting = mailboxes.waiting_tests(session)
+            due = mailboxes.due(session, now)
+            outgoing = outbox.due(session, now)
+        for keys, runner in (
+            (waiting, self._tests),
+            (due, self._sync),
+            (outgoing, self._outbox),
+        ):
+            for key in keys:
+                runner.wake(key)
+
+    def _synchronise(self, mailbox_id: int) -> None:
+        sync_mailbox(self._job, mailbox_id)
+        self._watcher.watch(mailbox_id)
+
+    def _test(self, test_id: int) -> None:
+        mailbox_id = run_test(self._job, test_id)
+        if mailbox_id is not None:
+            self._sync.wake(mailbox_id)
+
+    def _sweep_often(self) -> None:
+        while not self._stopping.wait(SWEEP_SECONDS):
+            try:
+                self.sweep()
+            except Exception:
+                log.exception("the sweep failed")
+
+
+def run(worker: Worker, huey: Huey) -> None:
+    """Runs until SIGTERM or SIGINT. The tasks are read by one thread that only wakes runners."""
+    tasks.Tasks(huey, worker.wake)
+    consumer = huey.create_consumer(
+        workers=1, periodic=False, initial_delay=0.05, backoff=1.0, max_delay=0.1
+    )
+    worker.start()
+    try:
+        consumer.run()
+    finally:
+        worker.stop()
+
+
+def only_worker(data_folder: Path) -> IO[str]:
+    """Keeps the data folder to one worker for as long as the file stays open.
+
+    Raises WorkerRunsError. The lock ends with the process, however it ends.
+    """
+    lock = (data_folder / "worker.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise WorkerRunsError from error
+    return lock

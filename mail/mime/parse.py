@@ -1,0 +1,178 @@
+"""A message, read. Anything can arrive; whatever it is costs bounded time and memory."""
+
+import re
+from typing import Final
+
+from mail.mime.address_lists import split_addresses
+from mail.mime.charsets import charset_of_html, decode_text
+from mail.mime.encoded_words import decode_words
+from mail.mime.headers import (
+    Headers,
+    clean_line,
+    date_of,
+    decode_line,
+    header_text,
+    identifier,
+    identifiers,
+)
+from mail.mime.message import Address, NoSuchPartError, ParsedMessage, Part, UnparseableError
+from mail.mime.structure import Leaf, leaves
+from mail.mime.text import html_to_text, unflow
+
+__all__ = [
+    "Address",
+    "NoSuchPartError",
+    "ParsedMessage",
+    "Part",
+    "UnparseableError",
+    "parse",
+    "part_content",
+]
+
+TEXT_LONGEST: Final = 1_000_000
+"""Characters of text, and of HTML, that are kept; the source keeps them all."""
+
+PEOPLE_MOST: Final = 2_000
+PREVIEW_LONGEST: Final = 200
+NAME_LONGEST: Final = 150
+"""Characters of an attachment's file name, its extension kept."""
+
+_INLINE_PICTURES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+_EXTENSIONS: Final = {
+    "application/pdf": ".pdf",
+    "image/gif": ".gif",
+    "image/jpeg": ".jpg",
+    "image/png": ".png",
+    "image/webp": ".webp",
+    "message/rfc822": ".eml",
+    "text/calendar": ".ics",
+    "text/html": ".html",
+    "text/plain": ".txt",
+}
+_NOT_IN_NAMES: Final = re.compile(r'[\\/:*?"<>|]')
+
+
+def parse(raw: bytes) -> ParsedMessage:
+    """Raises UnparseableError, and nothing else, for what cannot be read as a message."""
+    headers, found = leaves(raw)
+    charset = found[0].content_type.get("charset") if found else ""
+    bodies = [leaf for leaf in found if _is_body(leaf)]
+    html = _html(bodies)
+    text = _text(bodies) or (html_to_text(html) if html else "")
+    parts = tuple(_part(leaf, number, html) for number, leaf in enumerate(found, 1))
+    return ParsedMessage(
+        message_id=identifier(headers.first("message-id")),
+        in_reply_to=identifier(headers.first("in-reply-to")),
+        references=identifiers(headers.all("references")),
+        date=date_of(headers.first("date")),
+        sender=_people(headers, "from", charset),
+        reply_to=_people(headers, "reply-to", charset),
+        to=_people(headers, "to", charset),
+        cc=_people(headers, "cc", charset),
+        bcc=_people(headers, "bcc", charset),
+        subject=decode_line(headers.first("subject"), charset),
+        text=text,
+        html=html,
+        preview=_preview(text),
+        parts=parts,
+    )
+
+
+def part_content(raw: bytes, path: str) -> tuple[Part, bytes]:
+    """A part and its decoded bytes. Raises NoSuchPartError, UnparseableError."""
+    _, found = leaves(raw)
+    for number, leaf in enumerate(found, 1):
+        if leaf.path == path:
+            content = leaf.content
+            return _part(leaf, number, None, size=len(content)), content
+    raise NoSuchPartError(path)
+
+
+def _is_body(leaf: Leaf) -> bool:
+    """Text that is read as the message itself, and not as something that came with it."""
+    if leaf.kind not in {"text/plain", "text/html"}:
+        return False
+    if leaf.disposition.value == "attachment":
+        return False
+    return not _named(leaf)
+
+
+def _text(bodies: list[Leaf]) -> str:
+    plain = [leaf for leaf in bodies if leaf.kind == "text/plain"]
+    pieces = [_decoded(leaf).rstrip("\n") for leaf in plain]
+    # Text beside HTML (not instead of it) is part of the message too.
+    pieces += [
+        html_to_text(_decoded(leaf))
+        for leaf in bodies
+        if leaf.kind == "text/html" and plain and not leaf.alternative
+    ]
+    return "\n\n".join(piece for piece in pieces if piece.strip())[:TEXT_LONGEST]
+
+
+def _html(bodies: list[Leaf]) -> str | None:
+    pieces = [_decoded(leaf) for leaf in bodies if leaf.kind == "text/html"]
+    return "\n".join(pieces)[:TEXT_LONGEST] if pieces else None
+
+
+def _decoded(leaf: Leaf) -> str:
+    content = leaf.content
+    charset = leaf.content_type.get("charset")
+    if not charset and leaf.kind == "text/html":
+        charset = charset_of_html(content)
+    text = decode_text(content, charset).replace("\0", "")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if leaf.content_type.get("format").lower() == "flowed":
+        delete = leaf.content_type.get("delsp").lower() == "yes"
+        text = unflow(text, delete_space=delete)
+    return text
+
+
+def _part(leaf: Leaf, number: int, html: str | None, *, size: int | None = None) -> Part:
+    content_id = clean_line(header_text(leaf.headers.first("content-id"))).strip("<> ")[:500]
+    picture = leaf.kind in _INLINE_PICTURES
+    shown = picture and bool(content_id) and (html is None or f"cid:{content_id}" in html)
+    attached = not _is_body(leaf) and not shown
+    return Part(
+        path=leaf.path,
+        content_type=leaf.kind[:100],
+        charset=leaf.content_type.get("charset").lower()[:60],
+        filename=_filename(leaf, number) if attached or picture else "",
+        size=len(leaf.content) if size is None else size,
+        content_id=content_id,
+        is_attachment=attached,
+        is_inline_image=shown,
+    )
+
+
+def _named(leaf: Leaf) -> str:
+    return leaf.disposition.get("filename") or leaf.content_type.get("name")
+
+
+def _filename(leaf: Leaf, number: int) -> str:
+    """Safe to store and to show: no path, no control or direction characters, never empty."""
+    name = _NOT_IN_NAMES.sub("_", re.split(r"[\\/]", clean_line(_named(leaf)))[-1])
+    name = "".join(c for c in name if c.isprintable()).strip(" .")
+    if not name:
+        return f"part-{number}{_EXTENSIONS.get(leaf.kind, '.bin')}"
+    stem, dot, extension = name.rpartition(".")
+    if len(name) > NAME_LONGEST and dot and len(extension) <= 10:
+        return f"{stem[: NAME_LONGEST - len(extension) - 1]}.{extension}"
+    return name[:NAME_LONGEST]
+
+
+def _people(headers: Headers, field: str, charset: str) -> tuple[Address, ...]:
+    lines = [header_text(value, charset) for value in headers.all(field)]
+    found = []
+    for name, address in split_addresses(lines)[:PEOPLE_MOST]:
+        person = Address(
+            clean_line(decode_words(name))[:300], clean_line(decode_words(address))[:320]
+        )
+        if person.name or person.address:
+            found.append(person)
+    return tuple(found)
+
+
+def _preview(text: str) -> str:
+    lines = (line.strip() for line in text[:4000].split("\n"))
+    words = " ".join(line for line in lines if line and not line.startswith(">"))
+    return clean_line(" ".join((words or text[:4000]).split()))[:PREVIEW_LONGEST]

@@ -1,0 +1,137 @@
+"""What can go wrong with a mail server: the step, the cause, and the server's own words."""
+
+import re
+from enum import StrEnum
+from typing import Final
+
+WORDS_LONGEST: Final = 500  # characters of a server's words that are kept
+
+
+class Step(StrEnum):
+    """What is done when a server is contacted. ``diagnosis.steps_for`` has their order."""
+
+    NAME = "name"
+    PORT = "port"
+    ENCRYPTION = "encryption"
+    CERTIFICATE = "certificate"
+    GREETING = "greeting"
+    LOGIN = "login"
+    INBOX = "inbox"
+
+
+class Cause(StrEnum):
+    """Why a mail server could not be used."""
+
+    NAME_NOT_FOUND = "name_not_found"
+    CONNECTION_REFUSED = "connection_refused"
+    CONNECTION_TIMED_OUT = "connection_timed_out"
+    UNREACHABLE = "unreachable"
+    TLS_FAILED = "tls_failed"
+    CERTIFICATE_EXPIRED = "certificate_expired"
+    CERTIFICATE_WRONG_NAME = "certificate_wrong_name"
+    CERTIFICATE_UNTRUSTED = "certificate_untrusted"
+    CERTIFICATE_REFUSED = "certificate_refused"  # anything else: not valid yet, too weak a key
+    STARTTLS_MISSING = "starttls_missing"
+    STARTTLS_INJECTED = "starttls_injected"
+    PREAUTH = "preauth"
+    BAD_GREETING = "bad_greeting"
+    LOGIN_REFUSED = "login_refused"
+    LOGIN_DISABLED = "login_disabled"  # there is no way to sign in with a password here
+    APP_PASSWORD_WANTED = "app_password_wanted"  # noqa: S105 - the name of a cause
+    OVER_QUOTA = "over_quota"
+    THROTTLED = "throttled"
+    UNAVAILABLE = "unavailable"
+    INBOX_MISSING = "inbox_missing"
+    PROTOCOL_ERROR = "protocol_error"
+    TIMED_OUT = "timed_out"
+    CLOSED = "closed"
+    REFUSED = "refused"  # one command or one message, not the mailbox
+
+
+_NEEDS_PERSON: Final = frozenset(
+    {
+        Cause.CERTIFICATE_EXPIRED,
+        Cause.CERTIFICATE_WRONG_NAME,
+        Cause.CERTIFICATE_UNTRUSTED,
+        Cause.CERTIFICATE_REFUSED,
+        Cause.STARTTLS_MISSING,
+        Cause.STARTTLS_INJECTED,
+        Cause.PREAUTH,
+        Cause.LOGIN_REFUSED,
+        Cause.LOGIN_DISABLED,
+        Cause.APP_PASSWORD_WANTED,
+        Cause.OVER_QUOTA,
+        Cause.INBOX_MISSING,
+        Cause.REFUSED,
+    }
+)
+
+
+class MailServerError(Exception):
+    """A mail server could not be used.
+
+    ``step`` is where it happened; once a session works, it stays the last step of the opening.
+    ``server_words`` is what the server said, cleaned, at most 500 characters, and empty until it
+    has greeted like a mail server. They are kept out of ``str()``: a server can say anything.
+    ``started`` is True when the content of a message may have reached the server.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        cause: Cause,
+        server_words: str = "",
+        *,
+        temporary: bool | None = None,
+        started: bool = False,
+    ) -> None:
+        super().__init__(f"{step.value}: {cause.value}")
+        self.step = step
+        self.cause = cause
+        self.server_words = clean_words(server_words)
+        self.started = started
+        self._temporary = temporary
+
+    @property
+    def temporary(self) -> bool:
+        """Whether the same may succeed later without anybody changing anything."""
+        return self.cause not in _NEEDS_PERSON if self._temporary is None else self._temporary
+
+    @property
+    def refused_message(self) -> bool:
+        """Whether this one command or message was refused, and the mailbox works."""
+        return self.cause is Cause.REFUSED
+
+
+def clean_words(words: str) -> str:
+    """One line without control, format and bidirectional characters, at most 500 long."""
+    shown = (letter if letter.isprintable() else " " for letter in words[: 4 * WORDS_LONGEST])
+    return " ".join("".join(shown).split())[:WORDS_LONGEST].rstrip()
+
+
+_SPOKEN: Final = (
+    # Gmail, Yahoo, iCloud, Zoho, Fastmail, Yandex; mail.ru says it in transliterated Russian.
+    (
+        Cause.APP_PASSWORD_WANTED,
+        re.compile(r"\bapp(lication)?([ -]specific)?[ -]password|parol prilozheniya", re.I),
+    ),
+    # Gmail ("Too many simultaneous connections", "exceeded command or bandwidth limits"), Yahoo,
+    # Dovecot ("Maximum number of connections from user+IP exceeded").
+    (
+        Cause.THROTTLED,
+        re.compile(
+            r"\btoo many\b|\brate limit|\bbandwidth limit|\bthrottl|\bnumber of connections\b", re.I
+        ),
+    ),
+    # Microsoft: "5.7.139 Authentication unsuccessful, basic authentication is disabled".
+    (Cause.LOGIN_DISABLED, re.compile(r"\bbasic auth\w* is (disabled|blocked)", re.I)),
+    (Cause.UNAVAILABLE, re.compile(r"\btemporar(y|ily)\b", re.I)),
+)
+
+
+def spoken_cause(words: str, otherwise: Cause) -> Cause:
+    """Why a server refuses, by what providers say: their codes alone do not tell these apart."""
+    for cause, pattern in _SPOKEN:
+        if pattern.search(words):
+            return cause
+    return otherwise

@@ -1,0 +1,69 @@
+"""Messages on their way out."""
+
+import enum
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from models.base import Base, by_name
+from models.mailboxes import Mailbox
+
+
+class OutgoingState(enum.Enum):
+    """draft → queued ⇄ held → claimed → data_started → sent | failed | unconfirmed; cancelled."""
+
+    DRAFT = "draft"
+    QUEUED = "queued"
+    HELD = "held"
+    CLAIMED = "claimed"
+    DATA_STARTED = "data_started"
+    SENT = "sent"
+    FAILED = "failed"
+    UNCONFIRMED = "unconfirmed"
+    CANCELLED = "cancelled"
+
+    @property
+    def wants_decision(self) -> bool:
+        return self in {OutgoingState.FAILED, OutgoingState.UNCONFIRMED}
+
+
+class OutgoingMessage(Base):
+    """Everything the message will say is fixed here before the person is told that it goes out.
+
+    ``recipients`` holds a result for each: ``{"a@b": {"code": 250, "words": "…", "accepted":
+    true}}``; one that was accepted is never offered again. ``copied_to_sent`` is a fact of its own.
+    """
+
+    __tablename__ = "outgoing_message"
+    __table_args__ = (sa.Index("ix_outgoing_message_due", "state", "next_attempt_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    uuid: Mapped[UUID] = mapped_column(default=uuid4, unique=True)
+    mailbox_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("mailbox.id", ondelete="CASCADE"), index=True
+    )
+    state: Mapped[OutgoingState] = mapped_column(by_name(OutgoingState))
+    message_id: Mapped[str] = mapped_column(sa.String(998), unique=True)
+    date: Mapped[datetime]
+    sender_name: Mapped[str] = mapped_column(sa.String(100))
+    sender_address: Mapped[str] = mapped_column(sa.String(320))
+    to: Mapped[list[Any]]
+    cc: Mapped[list[Any]]
+    bcc: Mapped[list[Any]]
+    subject: Mapped[str] = mapped_column(sa.String(998))
+    text: Mapped[str] = mapped_column(sa.Text)
+    in_reply_to: Mapped[str] = mapped_column(sa.String(998), default="")
+    references: Mapped[list[Any]] = mapped_column(default=list)
+    form_key: Mapped[UUID | None] = mapped_column(unique=True)
+    recipients: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    claimed_by: Mapped[UUID | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_attempt_at: Mapped[datetime]
+    cause: Mapped[str] = mapped_column(sa.String(40), default="")
+    server_words: Mapped[str] = mapped_column(sa.String(500), default="")
+    sent_at: Mapped[datetime | None]
+    copied_to_sent: Mapped[bool] = mapped_column(default=False)
+    mailbox: Mapped[Mailbox] = relationship()

@@ -1,0 +1,249 @@
+// The few things that pages cannot do by markup alone. Everything is delegated from the document,
+// so that it holds for whatever is swapped in later.
+
+const POLL_VISIBLE = 2000;
+const POLL_HIDDEN = 30000;
+const TOAST_LASTS = 6000;
+
+// --- windows: a fragment with a <dialog> arrives in #window and is opened -----------------------
+
+let openerId = "";
+
+function showWindow() {
+  const dialog = document.querySelector("#window dialog");
+  if (!dialog || dialog.open) return;
+  dialog.showModal();
+  const wrong = dialog.querySelector("[aria-invalid=true]");
+  (wrong || dialog.querySelector("[autofocus]") || dialog).focus();
+  syncSecurity(dialog);
+}
+
+function closeWindow() {
+  const dialog = document.querySelector("#window dialog");
+  if (dialog) dialog.close();
+}
+
+// Focus comes back to the button that opened the window, which may be a new element by now.
+document.addEventListener("close", (event) => {
+  if (event.target.tagName !== "DIALOG") return;
+  event.target.remove();
+  const opener = document.getElementById(openerId);
+  if (opener) opener.focus();
+}, true);
+
+// --- connection security follows the port, and the other way round, until a person chooses ------
+
+const USUAL = {
+  smtp: { 25: "NONE", 465: "TLS", 587: "STARTTLS" },
+  imap: { 143: "STARTTLS", 993: "TLS" },
+};
+const USUAL_PORT = {
+  smtp: { NONE: "25", TLS: "465", STARTTLS: "587" },
+  imap: { NONE: "143", TLS: "993", STARTTLS: "143" },
+};
+
+function followPort(block) {
+  const protocol = block.dataset.protocol;
+  const server = block.querySelector(`[name=${protocol}_server]`);
+  if (!server || block.dataset.chosen === "security") return;
+  const port = server.value.trim().split(":").pop();
+  const usual = USUAL[protocol][port];
+  if (usual) block.querySelector(`[name=${protocol}_security][value=${usual}]`).checked = true;
+}
+
+function followSecurity(block, security) {
+  const protocol = block.dataset.protocol;
+  const server = block.querySelector(`[name=${protocol}_server]`);
+  block.dataset.chosen = "security";
+  const [host, port] = server.value.trim().split(":");
+  if (host && (port === undefined || port === "")) {
+    server.value = `${host}:${USUAL_PORT[protocol][security]}`;
+  }
+}
+
+function syncSecurity(root) {
+  for (const block of root.querySelectorAll("[data-protocol]")) {
+    const chosen = block.querySelector(`[name=${block.dataset.protocol}_security]:checked`);
+    block.querySelector("[data-unencrypted]").hidden = !chosen || chosen.value !== "NONE";
+  }
+}
+
+// --- Connect mail: the address chooses the service and fills in the login -----------------------
+
+function followAddress(form) {
+  const address = form.elements.address.value.trim();
+  const [local, domain] = address.toLowerCase().split("@");
+  const service = form.elements.service;
+  if (!service.dataset.chosen && domain) {
+    const match = [...service.options].find((one) =>
+      one.dataset.domains.split(" ").includes(domain));
+    if (match) service.value = match.value;
+  }
+  const login = form.elements.login;
+  if (!login.dataset.chosen) {
+    const option = service.selectedOptions[0];
+    login.value = option && option.dataset.login === "local_part" ? local : address;
+  }
+  explainService(form);
+}
+
+function explainService(form) {
+  const option = form.elements.service.selectedOptions[0];
+  const hint = form.querySelector("[data-app-password-hint]");
+  const help = option ? option.dataset.appPassword : undefined;
+  hint.hidden = help === undefined;
+  hint.querySelector("a").hidden = !help;
+  hint.querySelector("a").href = help || "#";
+  form.querySelector("[data-unencrypted-hint]").hidden =
+    !option || option.dataset.unencrypted === undefined;
+}
+
+// --- the frame of a message is as high as its document ------------------------------------------
+
+function fitFrame(frame) {
+  const inside = frame.contentDocument;
+  if (!inside || !inside.body) return;
+  const fit = () => {
+    frame.style.height = `${inside.documentElement.scrollHeight}px`;
+  };
+  fit();
+  new ResizeObserver(fit).observe(inside.body);
+}
+
+// --- toasts, polling, keys ----------------------------------------------------------------------
+
+function fadeToasts() {
+  for (const line of document.querySelectorAll(".toast-line:not([data-seen])")) {
+    line.dataset.seen = "";
+    setTimeout(() => line.remove(), TOAST_LASTS);
+  }
+}
+
+let pollTimer = null;
+
+function poll() {
+  clearTimeout(pollTimer);
+  const element = document.querySelector("[data-poll]");
+  if (!element) return;
+  element.dispatchEvent(new CustomEvent("postroom:poll"));
+  pollTimer = setTimeout(poll, document.hidden ? POLL_HIDDEN : POLL_VISIBLE);
+}
+
+function leaveWhenFoldersAreHere() {
+  const waiting = document.querySelector("[data-until-folders]");
+  if (waiting && document.querySelector("#folders li a")) window.location.reload();
+}
+
+function moveInList(step) {
+  const rows = [...document.querySelectorAll(".message-row > a")];
+  if (rows.length === 0) return;
+  const open = rows.findIndex((row) => row.parentElement.classList.contains("is-open"));
+  const next = rows[Math.min(Math.max(open + step, 0), rows.length - 1)];
+  next.focus();
+  next.click();
+}
+
+function markOpen(row) {
+  for (const other of document.querySelectorAll(".message-row.is-open")) {
+    other.classList.remove("is-open");
+    other.firstElementChild.removeAttribute("aria-current");
+  }
+  row.classList.add("is-open");
+  row.firstElementChild.setAttribute("aria-current", "true");
+  const panes = document.getElementById("content");
+  panes.classList.add("has-message");
+}
+
+// --- listeners ----------------------------------------------------------------------------------
+
+document.addEventListener("click", (event) => {
+  const target = event.target instanceof Element ? event.target : null;
+  if (!target) return;
+  const closer = target.closest("[data-close]");
+  if (closer && closer.closest("dialog")) {
+    event.preventDefault();
+    closeWindow();
+    return;
+  }
+  const copier = target.closest("[data-copy]");
+  if (copier) {
+    const source = document.querySelector(copier.dataset.copy);
+    source.select();
+    const done = () => { copier.textContent = copier.dataset.copied; };
+    if (navigator.clipboard) navigator.clipboard.writeText(source.value).then(done);
+    else if (document.execCommand("copy")) done();
+    return;
+  }
+  const opener = target.closest("[hx-target='#window']");
+  if (opener && !opener.closest("dialog")) {
+    openerId = (opener.id ? opener : opener.querySelector("[id]") || opener).id;
+  }
+  const row = target.closest(".message-row");
+  if (row) markOpen(row);
+});
+
+document.addEventListener("input", (event) => {
+  const block = event.target.closest("[data-protocol]");
+  if (block && event.target.name.endsWith("_server")) followPort(block);
+  if (block) syncSecurity(block.parentElement);
+  const form = event.target.closest("[data-connect]");
+  if (form && event.target.name === "address") followAddress(form);
+  if (form && event.target.name === "login") event.target.dataset.chosen = "";
+});
+
+document.addEventListener("change", (event) => {
+  const block = event.target.closest("[data-protocol]");
+  if (block && event.target.name.endsWith("_security")) followSecurity(block, event.target.value);
+  if (block) syncSecurity(block.parentElement);
+  const form = event.target.closest("[data-connect]");
+  if (form && event.target.name === "service") {
+    event.target.dataset.chosen = "";
+    followAddress(form);
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest("input, textarea, select, dialog");
+  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "j") moveInList(1);
+  if (event.key === "k") moveInList(-1);
+  const keyed = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+  if (keyed) keyed.click();
+});
+
+document.addEventListener("load", (event) => {
+  if (event.target instanceof HTMLIFrameElement && "fit" in event.target.dataset) {
+    fitFrame(event.target);
+  }
+}, true);
+
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) poll();
+});
+
+document.addEventListener("postroom:close-window", closeWindow);
+
+document.addEventListener("htmx:after:swap", () => {
+  showWindow();
+  fadeToasts();
+  leaveWhenFoldersAreHere();
+  const opened = document.getElementById("opened");
+  if (opened) document.title = opened.dataset.title;
+});
+
+document.addEventListener("htmx:error", () => {
+  const toasts = document.getElementById("toasts");
+  if (toasts.querySelector(".toast-failed")) return;
+  toasts.append(document.getElementById("network-trouble").content.cloneNode(true));
+  fadeToasts();
+});
+
+document.documentElement.classList.add("has-js");
+fadeToasts();
+for (const form of document.querySelectorAll("[data-connect]")) {
+  if (form.elements.login.value) form.elements.login.dataset.chosen = "";
+  if (form.elements.tried.value) form.elements.service.dataset.chosen = "";
+  explainService(form);
+}
+syncSecurity(document);
+pollTimer = setTimeout(poll, POLL_VISIBLE);

@@ -1,0 +1,19 @@
+from collections.abc import Callable
+from typing import Any
+
+from babel import Locale
+from flask import Flask
+
+class Babel:
+    def __init__(
+        self,
+        app: Flask,
+        *,
+        locale_selector: Callable[[], str] | None = ...,
+    ) -> None: ...
+
+def gettext(message: str, **variables: Any) -> str: ...
+def ngettext(singular: str, plural: str, num: int, **variables: Any) -> str: ...
+def lazy_gettext(message: str, **variables: Any) -> str: ...
+def get_locale() -> Locale | None: ...
+def force_locale(locale: str) -> Any: ...

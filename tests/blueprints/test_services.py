@@ -1,0 +1,185 @@
+"""Administration / Mail / Service settings."""
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from domain import services
+from models import ChangeLogEntry, MailService, User
+from tests.conftest import FRAGMENT, SignIn
+
+LIST = "/administration/mail/services/"
+ADD = "/administration/mail/services/add"
+FIRM = {
+    "name": "Firm mail",
+    "smtp_server": " SMTP.Firm.Example:465 ",
+    "smtp_security": "TLS",
+    "imap_server": "imap.firm.example:993",
+    "imap_security": "TLS",
+    "process_default": "yes",
+}
+
+
+@pytest.fixture
+def firm_service(session: Session, alice: User, signed_in: SignIn) -> MailService:
+    signed_in(alice).post(ADD, data=FIRM)
+    return session.scalars(select(MailService).where(MailService.name == "Firm mail")).one()
+
+
+def test_the_standard_providers_that_take_one_login_and_a_password_are_there(
+    session: Session, alice: User, signed_in: SignIn
+) -> None:
+    services.ensure_standard(session)
+    services.ensure_standard(session)
+    session.commit()
+    names = [one.service.name for one in services.listed(session)]
+    assert names == [
+        "gmail.com", "mail.ru", "yandex.ru", "rambler.ru", "yahoo.com",
+        "fastmail.com", "gmx.net", "zoho.com",
+    ]  # fmt: skip
+    page = signed_in(alice).get(LIST).text
+    assert "imap.gmail.com:993" in page
+    assert "outlook.com" not in page
+
+
+def test_alice_adds_the_firms_server_without_javascript(
+    alice: User, signed_in: SignIn, session: Session
+) -> None:
+    client = signed_in(alice)
+    assert 'name="smtp_server"' in client.get(ADD).text
+    assert client.post(ADD, data=FIRM).location == LIST
+    service = session.scalars(select(MailService)).one()
+    assert (service.smtp_host, service.smtp_port) == ("smtp.firm.example", 465)
+    assert "smtp.firm.example:465" in client.get(LIST).text
+
+
+def test_alice_adds_it_in_a_window_and_the_list_is_swapped(alice: User, signed_in: SignIn) -> None:
+    client = signed_in(alice)
+    assert client.get(ADD, headers=FRAGMENT).text.lstrip().startswith("<dialog")
+    answer = client.post(ADD, data=FIRM, headers=FRAGMENT)
+    assert answer.headers["HX-Retarget"] == "#services"
+    assert answer.headers["HX-Trigger"] == "postroom:close-window"
+    assert "Firm mail" in answer.text
+    assert "<html" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("typed", "field"),
+    [
+        ({"smtp_server": "smtp.firm.example"}, "smtp_server"),
+        ({"imap_server": "https://imap.firm.example:993"}, "imap_server"),
+        ({"smtp_security": "STARTTLS"}, "smtp_security"),
+        ({"imap_server": "imap.firm.example:143"}, "imap_security"),
+        ({"imap_server": "imap.firm.example:465"}, "imap_server"),
+        ({"name": " "}, "name"),
+        ({"name": "x" * 101}, "name"),
+        ({"ca_pem": "no certificate"}, "ca_pem"),
+        ({"ca_pem": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"}, "ca_pem"),
+    ],
+)
+def test_what_is_wrong_is_said_at_its_field_and_everything_typed_is_kept(
+    alice: User, signed_in: SignIn, session: Session, typed: dict[str, str], field: str
+) -> None:
+    answer = signed_in(alice).post(ADD, data={**FIRM, **typed}, headers=FRAGMENT)
+    assert answer.status_code == 422
+    assert f'id="{field}-error"' in answer.text
+    assert answer.text.count('class="field-error"') == 1
+    for value in {**FIRM, **typed}.values():
+        if len(value.strip()) > 4 and value != "STARTTLS" and "BEGIN" not in value:
+            assert value.strip() in answer.text
+    assert session.scalar(select(MailService)) is None
+
+
+def test_the_sentence_shows_a_right_example(alice: User, signed_in: SignIn) -> None:
+    typed = {**FIRM, "smtp_server": "smtp.myserver.com"}
+    assert "smtp.myserver.com:465" in signed_in(alice).post(ADD, data=typed).text
+
+
+def test_the_wrong_pair_is_told_what_would_be_right(alice: User, signed_in: SignIn) -> None:
+    typed = {**FIRM, "smtp_security": "STARTTLS"}
+    answer = signed_in(alice).post(ADD, data=typed).text
+    assert "Port 465 uses TLS. Choose TLS, or port 587 for STARTTLS." in answer
+
+
+def test_a_non_standard_server_may_be_named_otherwise(
+    alice: User, signed_in: SignIn, session: Session
+) -> None:
+    typed = {
+        **FIRM,
+        "smtp_server": "mail.firm.example:25",
+        "smtp_security": "STARTTLS",
+        "smtp_non_standard": "y",
+        "imap_server": "192.168.1.10:143",
+        "imap_security": "NONE",
+        "imap_non_standard": "y",
+    }
+    assert signed_in(alice).post(ADD, data=typed).status_code == 303
+    service = session.scalars(select(MailService)).one()
+    assert (service.imap_host, service.imap_non_standard) == ("192.168.1.10", True)
+
+
+def test_a_name_that_is_taken_is_refused_whatever_its_letters(
+    firm_service: MailService, alice: User, signed_in: SignIn
+) -> None:
+    answer = signed_in(alice).post(ADD, data={**FIRM, "name": "FIRM  MAIL"})
+    assert answer.status_code == 422
+    assert 'id="name-error"' in answer.text
+
+
+def test_alice_edits_it_with_the_same_window(
+    firm_service: MailService, alice: User, signed_in: SignIn, session: Session
+) -> None:
+    client = signed_in(alice)
+    address = f"/administration/mail/services/{firm_service.id}/edit"
+    assert 'value="smtp.firm.example:465"' in client.get(address).text
+    changed = {**FIRM, "imap_server": "imap.elsewhere.example:993"}
+    assert client.post(address, data=changed).status_code == 303
+    session.expire_all()
+    assert session.get_one(MailService, firm_service.id).imap_host == "imap.elsewhere.example"
+    entry = session.scalars(select(ChangeLogEntry).order_by(ChangeLogEntry.id.desc())).first()
+    assert entry is not None
+    assert entry.action == "services.edit"
+    assert entry.changes == {"imap_server": ["imap.firm.example:993", "imap.elsewhere.example:993"]}
+
+
+def test_saving_without_a_change_writes_nothing_to_the_log(
+    firm_service: MailService, alice: User, signed_in: SignIn, session: Session
+) -> None:
+    before = len(session.scalars(select(ChangeLogEntry)).all())
+    signed_in(alice).post(f"/administration/mail/services/{firm_service.id}/edit", data=FIRM)
+    assert len(session.scalars(select(ChangeLogEntry)).all()) == before
+
+
+def test_of_a_standard_service_only_the_process_default_can_be_set(
+    session: Session, alice: User, signed_in: SignIn
+) -> None:
+    services.ensure_standard(session)
+    session.commit()
+    gmail = services.listed(session)[0].service
+    address = f"/administration/mail/services/{gmail.id}/edit"
+    client = signed_in(alice)
+    assert 'name="smtp_server"' not in client.get(address).text
+    forged = {**FIRM, "process_default": "no"}
+    assert client.post(address, data=forged).status_code == 303
+    session.expire_all()
+    gmail = session.get_one(MailService, gmail.id)
+    assert (gmail.process_default, gmail.smtp_host) == (False, "smtp.gmail.com")
+
+
+def test_an_employee_neither_sees_nor_changes_a_service(
+    firm_service: MailService, bob: User, signed_in: SignIn, session: Session
+) -> None:
+    client = signed_in(bob)
+    address = f"/administration/mail/services/{firm_service.id}/edit"
+    assert client.get(LIST).status_code == 404
+    assert client.post(address, data={**FIRM, "name": "Mine"}).status_code == 404
+    session.expire_all()
+    assert session.get_one(MailService, firm_service.id).name == "Firm mail"
+
+
+def test_a_service_that_does_not_exist_is_not_found(alice: User, signed_in: SignIn) -> None:
+    client = signed_in(alice)
+    assert client.get("/administration/mail/services/99999/edit").status_code == 404
+    assert (
+        client.get("/administration/mail/services/99999/edit", headers=FRAGMENT).status_code == 404
+    )

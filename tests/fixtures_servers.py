@@ -1,0 +1,1 @@
+"""The mail servers of a firm, for tests."""

@@ -1,0 +1,98 @@
+"""Who may call a route. Every view says so with one of three marks; without one nobody may."""
+
+import enum
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, abort, current_app, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+
+from web.fragments import is_fragment
+from web.viewer import viewer_or_none
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_MARK = "access"
+
+
+class Access(enum.Enum):
+    ANYONE = "anyone"
+    SIGNED_IN = "signed_in"
+    ADMINISTRATOR = "administrator"
+
+
+def anyone(view: Callable[P, R]) -> Callable[P, R]:
+    """Open to people who are not signed in."""
+    return _marked(view, Access.ANYONE)
+
+
+def signed_in(view: Callable[P, R]) -> Callable[P, R]:
+    """For every person of the company; each row is still loaded through its owner."""
+    return _marked(view, Access.SIGNED_IN)
+
+
+def administrator(view: Callable[P, R]) -> Callable[P, R]:
+    """For administrators; to others the page does not exist."""
+    return _marked(view, Access.ADMINISTRATOR)
+
+
+def mark_of(app: Flask, endpoint: str) -> Access | None:
+    if endpoint == "static":
+        return Access.ANYONE
+    mark = getattr(app.view_functions.get(endpoint), _MARK, None)
+    return mark if isinstance(mark, Access) else None
+
+
+def install(app: Flask) -> None:
+    app.before_request(_check)
+
+
+def _check() -> ResponseReturnValue | None:
+    if request.endpoint is None:
+        return None
+    if request.method not in SAFE_METHODS:
+        _refuse_foreign_origin()
+    access = mark_of(current_app, request.endpoint)
+    if access is Access.ANYONE:
+        return None
+    viewer = viewer_or_none()
+    if viewer is None:
+        return to_sign_in()
+    if access is Access.ADMINISTRATOR and not viewer.is_administrator:
+        abort(404)
+    if access is None:
+        abort(403)
+    return None
+
+
+def to_sign_in() -> ResponseReturnValue:
+    """To sign-in and back. A fragment's answer must not be followed into a row of a table."""
+    if not is_fragment():
+        back = request.full_path.rstrip("?") if request.method in SAFE_METHODS else None
+        return redirect(url_for("auth.sign_in", next=back), 303)
+    page = urlsplit(request.headers.get("HX-Current-URL", ""))
+    back = f"{page.path}?{page.query}" if page.query else page.path
+    return Response(status=401, headers={"HX-Redirect": url_for("auth.sign_in", next=back or None)})
+
+
+def safe_next(target: str | None) -> str | None:
+    """A path of our own, or None: what stands in ``next`` was typed by whoever made the link."""
+    if not target or not target.startswith("/") or target.startswith(("//", "/\\")):
+        return None
+    parts = urlsplit(target)
+    return None if parts.scheme or parts.netloc or not target.isprintable() else target
+
+
+def _refuse_foreign_origin() -> None:
+    """A form on another site may post here; its browser says where it stands."""
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc != request.host:
+        abort(403)
+
+
+def _marked(view: Callable[P, R], access: Access) -> Callable[P, R]:
+    setattr(view, _MARK, access)
+    return view

@@ -1,0 +1,101 @@
+"""Errors, mapped once for all: a page or a fragment that says what happened and what to do."""
+
+import logging
+
+from flask import Flask, Response, current_app
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import HTTPException
+
+from domain.errors import ConflictError, NotFoundError
+from models import db
+from web import fragments
+
+log = logging.getLogger(__name__)
+
+
+def install(app: Flask) -> None:
+    app.register_error_handler(NotFoundError, _not_found)
+    app.register_error_handler(ConflictError, _conflict)
+    app.register_error_handler(CSRFError, _stale_form)
+    app.register_error_handler(OperationalError, _database_busy)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _not_found(_error: Exception) -> ResponseReturnValue:
+    return _answer(
+        404,
+        _("This page does not exist"),
+        _("The address is wrong, or what it showed has been removed."),
+    )
+
+
+def _conflict(_error: ConflictError) -> ResponseReturnValue:
+    db.session.rollback()
+    return _answer(
+        409,
+        _("This has changed meanwhile"),
+        _("Someone else, or another window, was quicker. Load the page again and look."),
+    )
+
+
+def _stale_form(_error: Exception) -> ResponseReturnValue:
+    return _answer(
+        400,
+        _("This form is no longer valid"),
+        _("You signed in or out since it was opened. Go back, load the page again and send it."),
+    )
+
+
+def _database_busy(error: OperationalError) -> ResponseReturnValue:
+    log.error("the database refused: %s", type(error.orig).__name__)
+    db.session.rollback()
+    return _answer(
+        503,
+        _("The database is busy"),
+        _("Nothing was changed. Wait a moment and try once more."),
+    )
+
+
+def _http(error: HTTPException) -> ResponseReturnValue:
+    code = error.code or 500
+    if code < 400:
+        return error.get_response()
+    words = {
+        403: (_("This is not allowed"), _("The request came from another site, or is not yours.")),
+        404: (
+            _("This page does not exist"),
+            _("The address is wrong, or what it showed has been removed."),
+        ),
+        405: (_("This is not allowed"), _("Use the buttons of the page to change something.")),
+        413: (_("This is too large"), _("Send less at a time.")),
+    }
+    title, text = words.get(
+        code, (_("This request cannot be answered"), _("Go back, load the page again and retry."))
+    )
+    return _answer(code, title, text)
+
+
+def _unexpected(error: Exception) -> ResponseReturnValue:
+    if current_app.testing:
+        raise error
+    log.exception("a request failed")
+    db.session.rollback()
+    return _answer(
+        500,
+        _("Something went wrong here"),
+        _("It is written to the log. Try once more; if it stays, tell your administrator."),
+    )
+
+
+def _answer(status: int, title: str, text: str) -> Response:
+    if fragments.is_fragment():
+        fragments.toast(f"{title}. {text}", "failed")
+        response = fragments.fragment("shared/_nothing.html", status)
+        # Whatever was to be swapped stays as it is; only the toast is put in.
+        response.headers["HX-Reswap"] = "none"
+        return response
+    return fragments.page("shared/error.html", status, title=title, text=text)
