@@ -71,6 +71,5 @@ $(VENV)/dev: $(BIN)/python requirements.txt requirements-demo.txt requirements-d
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-%.mo: %.po $(BIN)/python
-	@$(MAKE) --no-print-directory $(if $(wildcard $(VENV)/dev $(VENV)/demo $(VENV)/run),,$(VENV)/run)
-	@$(BIN)/python -m babel.messages.frontend compile --input-file $< --output-file $@ >/dev/null 2>&1
+$(TRANSLATIONS): $(TRANSLATIONS:.mo=.po)
+	@$(BIN)/python -m babel.messages.frontend --quiet compile --input-file $< --output-file $@

@@ -29,7 +29,8 @@ def main() -> int:
 def check(template: Path, language: str) -> list[str]:
     """What is missing, empty, fuzzy, out of use, or has other placeholders than the original."""
     wanted, present = _read(template), _read(_path(language))
-    faults = []
+    # A catalogue that is fuzzy as a whole is skipped when it is compiled, without an error.
+    faults = [f"{language}: the catalogue is marked as fuzzy"] if present.fuzzy else []
     for message in wanted:
         if message.id:
             faults += [f"{language}: {fault}" for fault in _faults(message, present)]
