@@ -1,10 +1,13 @@
 """E-mail addresses as people type them."""
 
-from email_validator import EmailNotValidError, validate_email
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
 from mail.errors import RuleError
 from mail.mime.address_lists import split_addresses
 from mail.mime.parse import Address
+
+# Intranets have mail at .local, .lan and .test; whether it can be delivered, the server says.
+SPECIAL_USE_DOMAIN_NAMES.clear()
 
 ADDRESS_LONGEST = 320
 RECIPIENTS_MOST = 200

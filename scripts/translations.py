@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from babel.messages.catalog import Catalog, Message
-from babel.messages.pofile import read_po
+from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).resolve().parent.parent
 LANGUAGES = ("ru",)
@@ -68,8 +68,12 @@ def _update(template: Path, language: str) -> None:
         return
     _babel(
         "update", "-i", str(template), "-d", "translations", "-l", language,
-        "--ignore-obsolete", "--no-fuzzy-matching", "--omit-header", "--width", "100",
+        "--ignore-obsolete", "--no-fuzzy-matching", "--width", "100",
     )  # fmt: skip
+    catalog = _read(path)
+    catalog.fuzzy = False
+    with path.open("wb") as file:
+        write_po(file, catalog, width=100, ignore_obsolete=True)
 
 
 def _babel(*arguments: str) -> None:
