@@ -179,10 +179,10 @@ def mailbox_uuid(session: Session, message_id: int) -> uuid.UUID | None:
     )
 
 
-def safe_html_of(parsed: ParsedMessage) -> str:
+def safe_html_of(parsed: ParsedMessage, message_id: int) -> str:
     """The message's HTML made harmless; its text where there is none or it is too deep.
 
-    Pictures of the message itself are addressed relative to the frame's document.
+    Pictures of the message itself are asked for at the route of its parts.
     """
     if parsed.html is None:
         return safe_html.text_to_html(parsed.text)
@@ -190,7 +190,7 @@ def safe_html_of(parsed: ParsedMessage) -> str:
 
     def address(content_id: str) -> str | None:
         path = pictures.get(content_id)
-        return None if path is None else f"parts/{path}"
+        return None if path is None else f"/mail/messages/{message_id}/parts/{path}"
 
     try:
         return safe_html.sanitise(parsed.html, cid_address=address).html

@@ -14,7 +14,7 @@ def prepare(job: Job, message_id: int) -> None:
     if message is None or mailbox is None or message.source_hash is None:
         return
     try:
-        html = messages.safe_html_of(parse(job.store.get(mailbox, message.source_hash)))
+        html = messages.safe_html_of(parse(job.store.get(mailbox, message.source_hash)), message_id)
     except (SourceMissingError, UnparseableError):
         return
     with job.step() as session:

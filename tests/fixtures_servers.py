@@ -1,1 +1,48 @@
-"""The mail servers of a firm, for tests."""
+"""The firm's mail servers as fixtures; what is missing skips, and fails where nothing may skip."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers.mail_system import MailSystem
+
+CHROMIUM = Path("/usr/bin/chromium")
+
+
+def missing(reason: str) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{reason} (nothing may be skipped here)")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def mail_system() -> Iterator[MailSystem]:
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin"
+    for program in ("dovecot", "postfix"):
+        if shutil.which(program, path=path) is None:
+            missing(f"{program} is not installed")
+    if os.geteuid() != 0:
+        missing("Postfix starts as root only")
+    system = MailSystem()
+    try:
+        system.start()
+        yield system
+    finally:
+        system.stop()
+
+
+@pytest.fixture
+def firm(mail_system: MailSystem) -> MailSystem:
+    """The firm's servers with nobody's mail in them."""
+    mail_system.empty()
+    return mail_system
+
+
+@pytest.fixture
+def chromium() -> Path:
+    if not CHROMIUM.exists():
+        missing("Chromium is not installed")
+    return CHROMIUM

@@ -62,7 +62,7 @@ def _body(opened: Opened) -> str:
         return safe_html.text_to_html(content.text)
     tasks().prepare(opened.message.id)
     try:
-        return safe_html_of(parse(_source(opened)))
+        return safe_html_of(parse(_source(opened)), opened.message.id)
     except (UnparseableError, NotFoundError):
         return safe_html.text_to_html(content.text)
 
