@@ -43,9 +43,9 @@ def prepare() -> None:
 def setup_code() -> str | None:
     """A new one-time code while there are no people; None afterwards."""
     db.session().info["writing"] = True
-    if not people.nobody_yet(db.session()):
-        return None
-    code = people.new_setup_code(db.session(), datetime.now(UTC))
+    nobody = people.nobody_yet(db.session())
+    code = people.new_setup_code(db.session(), datetime.now(UTC)) if nobody else None
+    # In either case: a transaction left open would keep everybody else from writing.
     db.session.commit()
     return code
 

@@ -232,6 +232,12 @@ def due(session: Session, now: datetime) -> list[int]:
     )
 
 
+def look_soon(session: Session, now: datetime) -> None:
+    """At the worker's start: nobody watched meanwhile. Whoever waits after trouble waits on."""
+    fine = (MailboxState.WORKING, MailboxState.CONNECTING)
+    session.execute(update(Mailbox).where(Mailbox.state.in_(fine)).values(next_contact_at=now))
+
+
 def note_contact(session: Session, mailbox_id: int, now: datetime) -> None:
     """Everything worked: earlier trouble is over."""
     mailbox = session.get(Mailbox, mailbox_id)
@@ -253,8 +259,10 @@ def note_trouble(session: Session, mailbox_id: int, error: MailServerError, now:
     mailbox = session.get(Mailbox, mailbox_id)
     if mailbox is None:
         return
-    mailbox.failures += 1
     state = _STATE_OF_CAUSE.get(error.cause, MailboxState.UNREACHABLE)
+    if state is MailboxState.LOGIN_REFUSED and not _refuses_login(mailbox.last_error_cause):
+        mailbox.failures = 0
+    mailbox.failures += 1
     if state is MailboxState.LOGIN_REFUSED and mailbox.failures < LOGIN_TRIES:
         state = MailboxState.UNREACHABLE
     if mailbox.state is not state:
@@ -284,6 +292,11 @@ def touch(session: Session, mailbox_id: int) -> None:
     session.execute(
         update(Mailbox).where(Mailbox.id == mailbox_id).values(version=Mailbox.version + 1)
     )
+
+
+def _refuses_login(cause: str) -> bool:
+    states = {one.value: state for one, state in _STATE_OF_CAUSE.items()}
+    return states.get(cause) is MailboxState.LOGIN_REFUSED
 
 
 def _choosable(session: Session, service_id: int) -> MailService:

@@ -58,6 +58,11 @@ class Opened:
     content: MessageContent
     mailbox: Mailbox
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is shown as plain text, for it has no HTML."""
+        return not self.content.headers.get("has_html")
+
 
 def version(session: Session, person: User) -> int:
     """Grows with every change in any of the person's mailboxes."""

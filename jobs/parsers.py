@@ -5,6 +5,7 @@ A message that exhausts either is unreadable; the others of its batch are not.
 
 import logging
 import multiprocessing
+import os
 import resource
 import threading
 from collections.abc import Sequence
@@ -81,7 +82,7 @@ class ParserPool:
         return ProcessPoolExecutor(
             self._processes,
             mp_context=multiprocessing.get_context("spawn"),
-            initializer=_limit_memory,
+            initializer=_begin,
         )
 
 
@@ -92,8 +93,18 @@ def parse_or_none(raw: bytes) -> ParsedMessage | None:
         return None
 
 
-def _limit_memory() -> None:
+def _begin() -> None:
+    """In each process, before its first message."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker that is killed cannot tell its processes: they would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(0)
 
 
 def _kill(pool: ProcessPoolExecutor) -> None:

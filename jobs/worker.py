@@ -53,6 +53,7 @@ class Worker:
         """Takes back what a former worker left behind, then starts everything."""
         with self._job.step() as session:
             mailboxes.release_tests(session)
+            mailboxes.look_soon(session, self._job.clock())
             outbox.release(session, self._job.clock())
         for runner in (self._sync, self._tests, self._outbox, self._prepare):
             runner.start()

@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import nh3
 from linkify_it import LinkifyIt
@@ -78,9 +78,9 @@ _CLEANER = nh3.Cleaner(
 )
 _LINKIFY = LinkifyIt().tlds(TLDS)
 
-# Messages are made for white paper. Only plain text, which brings no colours, follows the dark
-# theme. A picture keeps its height and is fitted in: `height: auto` would blow up the one-pixel
-# pictures that hold layouts apart.
+# Messages are made for white paper. Only plain text, which brings no colours, follows the theme.
+# A picture keeps its height and is fitted in: `height: auto` would blow up the one-pixel pictures
+# that hold layouts apart.
 _STYLE = """
 :root{color-scheme:light}
 body{margin:0;padding:1px;background:#fff;color:#1f2328;overflow-wrap:break-word;
@@ -89,14 +89,14 @@ img{max-width:100%;object-fit:contain}
 pre{white-space:pre-wrap}
 a{color:#0b57d0}
 blockquote{margin:4px 0 4px 1px;padding-left:12px;border-left:3px solid #d0d7de;color:#57606a}
-.plain{max-width:75ch;white-space:pre-wrap;overflow-wrap:anywhere}
-@media (prefers-color-scheme:dark){
-:root:has(.plain){color-scheme:dark}
-.plain{background:#16181c;color:#e3e5e8}
-.plain a{color:#8ab4f8}
-.plain blockquote{border-color:#444c56;color:#9aa4af}
-}
-@media print{body{padding:0}}
+.plain{color-scheme:light dark}
+.plain.light{color-scheme:light}
+.plain.dark{color-scheme:dark}
+.plain body{max-width:75ch;white-space:pre-wrap;overflow-wrap:anywhere;
+background:light-dark(#fff,#171b24);color:light-dark(#1d2330,#e6e9f0)}
+.plain a{color:light-dark(#1f4bbd,#9bb8ff)}
+.plain blockquote{border-color:light-dark(#dfe3ea,#4a5468);color:light-dark(#5a6376,#a3acbf)}
+@media print{body{padding:0}.plain{color-scheme:light}}
 """
 
 
@@ -195,16 +195,23 @@ def _line(line: str) -> str:
     return "".join(parts) + escape(line[done:])
 
 
-def document(body: str, language: str, *, plain: bool = False) -> str:
+def document(
+    body: str,
+    language: str,
+    *,
+    plain: bool = False,
+    theme: Literal["auto", "light", "dark"] = "auto",
+) -> str:
     """The whole page of a frame around a safe fragment.
 
     ``language`` is the message's as far as known (BCP 47; anything else leaves it out);
-    ``plain`` says that the fragment comes from `text_to_html`.
+    ``plain`` says that the fragment comes from `text_to_html`. Such a page follows ``theme``,
+    which is the reader's choice; ``auto`` is what the system says.
     """
     lang = f' lang="{language}"' if _LANGUAGE.fullmatch(language) else ""
-    kind = ' class="plain"' if plain else ""
+    kind = f' class="plain {theme}"' if plain else ""
     return (
-        f'<!doctype html><html{lang}><head><meta charset="utf-8">'
+        f'<!doctype html><html{lang}{kind}><head><meta charset="utf-8">'
         f'<meta name="referrer" content="no-referrer"><style>{_STYLE}</style></head>'
-        f'<body{kind} dir="auto">{body}</body></html>'
+        f'<body dir="auto">{body}</body></html>'
     )

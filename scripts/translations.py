@@ -10,7 +10,7 @@ from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).resolve().parent.parent
 LANGUAGES = ("ru",)
-KEYWORDS = ("_", "gettext", "lazy_gettext", "ngettext:1,2")
+KEYWORDS = ("_", "gettext", "lazy_gettext", "ngettext:1,2", "pgettext:1c,2")
 
 
 def main() -> int:
@@ -35,13 +35,13 @@ def check(template: Path, language: str) -> list[str]:
         if message.id:
             faults += [f"{language}: {fault}" for fault in _faults(message, present)]
     for message in present:
-        if message.id and message.id not in wanted:
+        if message.id and wanted.get(message.id, message.context) is None:
             faults.append(f"{language}: no longer used: {_key(message)!r}")
     return faults
 
 
 def _faults(message: Message, present: Catalog) -> list[str]:
-    translated = present.get(message.id)
+    translated = present.get(message.id, message.context)
     if translated is None:
         return [f"missing: {_key(message)!r}"]
     if translated.fuzzy:

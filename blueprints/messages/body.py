@@ -12,6 +12,7 @@ from mail import safe_html
 from mail.mime.parse import NoSuchPartError, UnparseableError, parse, part_content
 from models.source_store import SourceMissingError
 from web.house import store, tasks
+from web.viewer import person
 
 # The four kinds of pictures that a browser may show by itself; never SVG, never PDF.
 INLINE_PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
@@ -21,7 +22,10 @@ _DOWNLOAD_CSP = "default-src 'none'; sandbox"
 def frame_answer(opened: Opened) -> Response:
     """A document of its own under a policy of its own; nothing in it can run."""
     language = getattr(get_locale(), "language", "en")
-    response = make_response(safe_html.document(_body(opened), language))
+    html = safe_html.document(
+        _body(opened), language, plain=opened.is_plain, theme=person().theme.value
+    )
+    response = make_response(html)
     response.headers["Content-Security-Policy"] = safe_html.FRAME_CSP
     response.headers["Referrer-Policy"] = "no-referrer"
     return response
@@ -58,7 +62,7 @@ def _body(opened: Opened) -> str:
         return content.safe_html
     if not opened.message.readable:
         return safe_html.text_to_html(_("This message cannot be read. Download it to look at it."))
-    if not content.headers.get("has_html"):
+    if opened.is_plain:
         return safe_html.text_to_html(content.text)
     tasks().prepare(opened.message.id)
     try:
