@@ -24,7 +24,7 @@ run: $(VENV)/run $(TRANSLATIONS) ## The product, ready to be set up
 test: $(VENV)/dev $(TRANSLATIONS) ## Every test; installs what they need and says so first
 	@scripts/system_packages.sh tests
 	@$(BIN)/python -m pytest -n auto --dist loadgroup $(TEST)
-	@if [ -d ../shared/corpus ]; then $(MAKE) --no-print-directory corpus CORPUS=../shared/corpus; fi
+	@if [ -z '$(TEST)' ] && [ -d ../shared/corpus ]; then $(MAKE) --no-print-directory corpus CORPUS=../shared/corpus; fi
 
 corpus: $(VENV)/dev ## The public hostile messages in CORPUS=<folder>
 	@POSTROOM_CORPUS="$(abspath $(CORPUS))" $(BIN)/python -m pytest -n auto -q tests/corpus
@@ -47,7 +47,7 @@ messages: $(VENV)/dev ## Collects the sentences to translate into translations/
 
 screenshots: $(VENV)/dev $(TRANSLATIONS) ## Every page as a picture, on one contact sheet
 	@scripts/system_packages.sh tests
-	@$(BIN)/python scripts/screenshots.py
+	@$(BIN)/python -m scripts.screenshots
 
 vendor: $(VENV)/dev ## Fetches the front-end files again (needs npm)
 	@$(BIN)/python scripts/vendor.py
@@ -60,14 +60,17 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/run: $(BIN)/python requirements.txt
+	@echo "Installing what Postroom needs into $(VENV) (once, about a minute)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
 $(VENV)/demo: $(BIN)/python requirements.txt requirements-demo.txt
+	@echo "Installing what the demo needs into $(VENV) (once, about a minute)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-demo.txt
 	@touch $@
 
 $(VENV)/dev: $(BIN)/python requirements.txt requirements-demo.txt requirements-dev.txt
+	@echo "Installing what tests and checks need into $(VENV) (once, about a minute)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 

@@ -91,7 +91,7 @@ def _mail_servers(folder: Path, state: State) -> Command:
     passwords = {f"{login}@{DOMAIN}": state.mail_password for login in PEOPLE}
     arguments = [sys.executable, "-m", "demo.mail_servers", "--folder", str(folder)]
     arguments += ["--imap-port", str(state.imap_port), "--smtp-port", str(state.smtp_port)]
-    return Command(arguments, first_line=json.dumps(passwords))
+    return Command(arguments, first_line=json.dumps(passwords), quiet=True)
 
 
 def _fill(folder: Path, state: State, wait: Callable[[], None]) -> None:

@@ -24,10 +24,14 @@ class StoppedError(Exception):
 
 @dataclass(frozen=True)
 class Command:
-    """``first_line`` is written to its standard input, which stays open while we live."""
+    """``first_line`` is written to its standard input, which stays open while we live.
+
+    One that is ``quiet`` prints for programs, not for people.
+    """
 
     arguments: Sequence[str]
     first_line: str | None = None
+    quiet: bool = False
 
 
 class Processes:
@@ -79,6 +83,7 @@ class Processes:
             command.arguments,
             env=self._environment,
             stdin=subprocess.PIPE if command.first_line else subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL if command.quiet else None,
             text=True,
             preexec_fn=_end_with_parent,
         )

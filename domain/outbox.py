@@ -9,6 +9,7 @@ again; after it, without a stored answer, the message is *unconfirmed* and its s
 (RFC 1047 describes the gap that no protocol closes).
 """
 
+import unicodedata
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -31,6 +32,8 @@ SUBJECT_LONGEST = 900
 TEXT_LONGEST = 1_000_000
 GIVE_UP_AFTER = timedelta(days=2)
 COPY_WAIT = timedelta(minutes=1)
+# Controls, surrogates and line ends; the joiners of emoji and of Persian words are letters here.
+_NOT_IN_SUBJECTS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 @dataclass(frozen=True)
@@ -175,11 +178,14 @@ def hold_and_release(session: Session) -> None:
         (OutgoingState.QUEUED, OutgoingState.HELD, OutgoingMessage.mailbox_id.in_(stopped)),
         (OutgoingState.HELD, OutgoingState.QUEUED, OutgoingMessage.mailbox_id.not_in(stopped)),
     ):
-        session.execute(
+        moved = session.scalars(
             update(OutgoingMessage)
             .where(OutgoingMessage.state == now_in, condition)
             .values(state=then_in)
+            .returning(OutgoingMessage.mailbox_id)
         )
+        for mailbox_id in set(moved):
+            mailboxes.touch(session, mailbox_id)
 
 
 def claim(session: Session, outgoing_id: int, worker: uuid.UUID) -> Dispatch | None:
@@ -226,8 +232,15 @@ def settle(
     reply: Reply | None,
     now: datetime,
 ) -> None:
-    """Stores each recipient's result and the answer to DATA (None: nobody was accepted)."""
+    """Stores each recipient's result and the answer to DATA (None: nobody was accepted).
+
+    Raises ConflictError when the claim was lost.
+    """
     message = session.get_one(OutgoingMessage, outgoing_id)
+    if message.state is not (
+        OutgoingState.CLAIMED if reply is None else OutgoingState.DATA_STARTED
+    ):
+        raise ConflictError("claim_lost")
     went = reply is not None and reply.accepted
     stored = dict(message.recipients)
     for address, result in results.items():
@@ -267,8 +280,13 @@ def put_back(
 def note_trouble(
     session: Session, outgoing_id: int, *, cause: str, words: str, permanent: bool, now: datetime
 ) -> None:
-    """The server could not be talked to, or refused everything; by how far we had come."""
+    """The server could not be talked to, or refused everything; by how far we had come.
+
+    Raises ConflictError when the claim was lost: what another worker did stays.
+    """
     message = session.get_one(OutgoingMessage, outgoing_id)
+    if message.state not in {OutgoingState.CLAIMED, OutgoingState.DATA_STARTED}:
+        raise ConflictError("claim_lost")
     if message.state is OutgoingState.DATA_STARTED:
         _unconfirmed(session, message, cause, words)
     elif permanent:
@@ -317,7 +335,8 @@ def outgoing_of(message: OutgoingMessage) -> Outgoing:
 def _check(letter: Letter) -> None:
     if not (letter.to or letter.cc or letter.bcc):
         raise RefusedError("to", "recipient_missing")
-    if len(letter.subject) > SUBJECT_LONGEST or not letter.subject.isprintable():
+    broken = any(unicodedata.category(sign) in _NOT_IN_SUBJECTS for sign in letter.subject)
+    if len(letter.subject) > SUBJECT_LONGEST or broken:
         raise RefusedError("subject", "subject_broken", longest=SUBJECT_LONGEST)
     if len(letter.text) > TEXT_LONGEST:
         raise RefusedError("text", "text_long", longest=TEXT_LONGEST)

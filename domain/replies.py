@@ -27,7 +27,8 @@ def reply_to(opened: Opened) -> Draft:
     senders = headers.get("reply_to") or headers.get("sender") or []
     if all(person["address"].lower() == own for person in senders):
         senders = headers.get("to") or senders
-    references = (*headers.get("references", ()), message.message_id)
+    before = headers.get("references") or [headers.get("in_reply_to", "")]
+    references = (*before, message.message_id)
     return Draft(
         to=", ".join(_written(person["name"], person["address"]) for person in senders),
         subject=reply_subject(message.subject),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from sqlalchemy.orm import Session
 
 from domain import mailboxes, outbox
+from domain.errors import ConflictError
 from domain.mailboxes import Target
 from domain.outbox import Dispatch
 from domain.secrets import SecretLostError
@@ -29,7 +30,10 @@ def send(job: Job, outgoing_id: int) -> None:
         dispatch = outbox.claim(session, outgoing_id, job.worker)
     if dispatch is not None:
         fail_point("outbox.claimed")
-        _send_claimed(job, dispatch)
+        try:
+            _send_claimed(job, dispatch)
+        except ConflictError:
+            log.warning("outgoing %s is no longer ours: another worker took it over", outgoing_id)
     _copy_to_sent(job, outgoing_id)
 
 

@@ -167,7 +167,8 @@ class SmtpSession:
 
         ``before_content`` is called when the server is ready and not one byte of the message has
         left. What it raises passes through, and the connection is closed: the server forgets
-        a message without an end. MailServerError with ``started`` False means that the message
+        a message without an end. A refusal that comes in the middle of the content closes it, too.
+        MailServerError with ``started`` False means that the message
         did not go out; with True, that nobody knows.
         """
         content = dot_stuffed(raw)
@@ -283,6 +284,7 @@ class SmtpSession:
             refusal = self._early_refusal()
             if refusal is None:
                 raise
+            self.close()  # the next command would stand in the middle of this message
             return refusal
         self._begin(min(self._network.command_seconds * _CONTENT_FACTOR, _CONTENT_SECONDS))
         reply = self._reply()

@@ -1,15 +1,15 @@
-"""The firm's mail servers as fixtures; what is missing skips, and fails where nothing may skip."""
+"""The firm's mail servers and the browser; what is missing skips, or fails where nothing may."""
 
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from scripts.screenshots import CHROMIUM, FLAGS
 from tests.servers.mail_system import MailSystem
-
-CHROMIUM = Path("/usr/bin/chromium")
 
 
 def missing(reason: str) -> None:
@@ -41,8 +41,12 @@ def firm(mail_system: MailSystem) -> MailSystem:
     return mail_system
 
 
-@pytest.fixture
-def chromium() -> Path:
-    if not CHROMIUM.exists():
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    if not Path(CHROMIUM).exists():
         missing("Chromium is not installed")
-    return CHROMIUM
+    return {
+        **browser_type_launch_args,
+        "executable_path": CHROMIUM,
+        "args": FLAGS,
+    }

@@ -127,7 +127,9 @@ def of_outgoing(message: OutgoingMessage) -> str:
             "Sent or ask the recipient before you send it again."
         )
     if message.state is OutgoingState.FAILED:
-        return _("It was not sent to everyone.")
+        if any(result["delivered"] for result in message.recipients.values()):
+            return _("It went out, but was refused for some of the recipients.")
+        return _("It could not be sent; nobody has received it.")
     if message.state is OutgoingState.HELD:
         return _("It waits until the mailbox works again.")
     if message.cause:

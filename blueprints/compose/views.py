@@ -19,6 +19,7 @@ from models.outbox import OutgoingMessage
 from web.access import signed_in
 from web.fragments import fragment, go, is_fragment, page, toast
 from web.house import tasks
+from web.mail_frame import mail_frame
 from web.viewer import now, person
 
 blueprint = Blueprint("compose", __name__, url_prefix="/mail")
@@ -63,7 +64,7 @@ def reply(message_id: int) -> ResponseReturnValue:
 @blueprint.get("/outbox")
 @signed_in
 def outgoing() -> ResponseReturnValue:
-    return page("compose/outbox.html", **_around())
+    return page("compose/outbox.html", **mail_frame())
 
 
 @blueprint.post("/outbox/<int:outgoing_id>/send-again")
@@ -128,22 +129,11 @@ def _introduced(draft: replies.Draft) -> str:
 
 def _window(form: ComposeForm, **context: Any) -> ResponseReturnValue:
     status = 422 if form.is_submitted() else 200
-    return page("compose/write.html", status, form=form, **context, **_around())
-
-
-def _around() -> dict[str, Any]:
-    me = person()
-    return {
-        "groups": messages.folders(db.session(), me),
-        "mailboxes": mailboxes.connected(db.session(), me),
-        "outgoing": outbox.unfinished(db.session(), me),
-        "version": messages.version(db.session(), me),
-        "current": None,
-    }
+    return page("compose/write.html", status, form=form, **context, **mail_frame())
 
 
 def _outbox_changed(words: str) -> ResponseReturnValue:
     if not is_fragment():
         return go(url_for("compose.outgoing"))
     toast(words)
-    return fragment("compose/_outbox.html", **_around())
+    return fragment("compose/_outbox.html", **mail_frame())

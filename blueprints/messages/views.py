@@ -1,13 +1,14 @@
 """Mail: folders, lists, messages. No page here waits for a mail server."""
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import Blueprint, Response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from blueprints.messages.body import frame_answer, part_answer, source_answer
-from domain import mailboxes, messages, outbox
+from domain import messages
 from domain.errors import NotFoundError
 from domain.messages import Key, Opened
 from domain.sync import changes
@@ -16,9 +17,14 @@ from models.messages import Folder
 from web.access import signed_in
 from web.fragments import fragment, go, is_fragment, page
 from web.house import tasks
+from web.mail_frame import mail_frame
 from web.viewer import person
 
 blueprint = Blueprint("messages", __name__, url_prefix="/mail")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Servers date what they do not know to 1970 or, in their own time zone, to before it.
+_KEY = re.compile(r"-?[0-9]{1,18}\.[0-9]{1,18}")
 
 
 @blueprint.get("/")
@@ -27,7 +33,7 @@ def index() -> ResponseReturnValue:
     folder = messages.first_folder(db.session(), person())
     if folder is not None:
         return redirect(url_for("messages.folder", folder_id=folder.id), 303)
-    return page("messages/index.html", **_frame(None))
+    return page("messages/index.html", **mail_frame())
 
 
 @blueprint.get("/folders/<int:folder_id>")
@@ -35,7 +41,7 @@ def index() -> ResponseReturnValue:
 def folder(folder_id: int) -> ResponseReturnValue:
     own = messages.find_folder(db.session(), person(), folder_id)
     listed = messages.page(db.session(), own)
-    return page("messages/folder.html", **_frame(own), folder=own, listed=listed)
+    return page("messages/folder.html", **mail_frame(own), folder=own, listed=listed)
 
 
 @blueprint.get("/folders/<int:folder_id>/older")
@@ -46,7 +52,7 @@ def older(folder_id: int) -> ResponseReturnValue:
     listed = messages.page(db.session(), own, after=_key(request.args.get("after", "")))
     if is_fragment():
         return fragment("messages/_rows.html", folder=own, listed=listed)
-    return page("messages/folder.html", **_frame(own), folder=own, listed=listed)
+    return page("messages/folder.html", **mail_frame(own), folder=own, listed=listed)
 
 
 @blueprint.get("/messages/<int:message_id>")
@@ -57,7 +63,7 @@ def show(message_id: int) -> ResponseReturnValue:
         return fragment("messages/_message.html", opened=opened)
     own = messages.find_folder(db.session(), person(), opened.message.folder_id)
     listed = messages.page(db.session(), own)
-    return page("messages/folder.html", **_frame(own), folder=own, listed=listed, opened=opened)
+    return page("messages/folder.html", **mail_frame(own), folder=own, listed=listed, opened=opened)
 
 
 @blueprint.get("/messages/<int:message_id>/body")
@@ -109,19 +115,7 @@ def newer() -> ResponseReturnValue:
             if until
             else messages.page(db.session(), own)
         )
-    return fragment("messages/_changes.html", **_frame(own), folder=own, listed=listed)
-
-
-def _frame(folder: Folder | None) -> dict[str, Any]:
-    """What stands around every list: mailboxes, folders, the outbox, the version shown."""
-    me = person()
-    return {
-        "groups": messages.folders(db.session(), me),
-        "mailboxes": mailboxes.connected(db.session(), me),
-        "outgoing": outbox.unfinished(db.session(), me),
-        "version": messages.version(db.session(), me),
-        "current": folder,
-    }
+    return fragment("messages/_changes.html", **mail_frame(own), folder=own, listed=listed)
 
 
 def _shown_folder() -> Folder | None:
@@ -147,19 +141,20 @@ def _set_seen(message_id: int, *, seen: bool) -> ResponseReturnValue:
 
 def _seen_parts(opened: Opened) -> dict[str, Any]:
     own = messages.find_folder(db.session(), person(), opened.message.folder_id)
-    return {**_frame(own), "opened": opened, "folder": own, "row": opened.message}
+    return {**mail_frame(own), "opened": opened, "folder": own, "row": opened.message}
 
 
 def _key(text: str) -> Key:
     """A list's key as it stands in an address: microseconds and an id."""
     microseconds, _dot, row = text.partition(".")
-    if not (microseconds.isascii() and microseconds.isdigit() and row.isascii() and row.isdigit()):
+    if not _KEY.fullmatch(text):
         raise NotFoundError
-    if len(microseconds) > 16 or len(row) > 18:
-        raise NotFoundError
-    return Key(datetime.fromtimestamp(int(microseconds) / 1_000_000, UTC), int(row))
+    try:
+        return Key(_EPOCH + timedelta(microseconds=int(microseconds)), int(row))
+    except OverflowError as error:
+        raise NotFoundError from error
 
 
 @blueprint.app_template_filter("list_key")
 def list_key(key: Key) -> str:
-    return f"{round(key.received_at.timestamp() * 1_000_000)}.{key.id}"
+    return f"{(key.received_at - _EPOCH) // timedelta(microseconds=1)}.{key.id}"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from domain import mailboxes
@@ -12,14 +12,18 @@ from models.messages import FlagChange, Folder, Message, PendingChange
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Changes of one kind in one folder; ``ids`` are the rows to drop when the server took them."""
+    """Changes of one kind in one folder; ``ids`` are the rows to drop when the server took them.
+
+    Each with its change: SQLite gives the id of a dropped row to the next one, which may be what
+    the employee wants now.
+    """
 
     folder_id: int
     folder_name: str
     uid_validity: int | None
     change: FlagChange
     uids: tuple[int, ...]
-    ids: tuple[int, ...]
+    ids: tuple[tuple[int, FlagChange], ...]
 
 
 def set_seen(session: Session, message: Message, *, seen: bool) -> bool:
@@ -64,11 +68,12 @@ def to_replay(session: Session, mailbox_id: int) -> list[Replay]:
             uid_validity=group[0][2].uid_validity,
             change=change,
             uids=tuple(uid for _, uid, _ in group),
-            ids=tuple(change_id for change_id, _, _ in group),
+            ids=tuple((change_id, change) for change_id, _, _ in group),
         )
         for (folder_id, change), group in groups.items()
     ]
 
 
-def done(session: Session, ids: Sequence[int]) -> None:
-    session.execute(delete(PendingChange).where(PendingChange.id.in_(ids)))
+def done(session: Session, ids: Sequence[tuple[int, FlagChange]]) -> None:
+    told = tuple_(PendingChange.id, PendingChange.change).in_(ids)
+    session.execute(delete(PendingChange).where(told))

@@ -6,8 +6,8 @@
                           └── renumber (UIDVALIDITY changed: rows lose their UID,┘
                               are matched again by hash, the rest goes at finish)
 
-``uid_next`` and ``highest_modseq`` are written by ``finish`` alone: a visit that was cut off
-is begun again and finds by UID what is still missing.
+``uid_next`` and ``highest_modseq`` are written by ``finish`` alone and forgotten by ``renumber``:
+a visit that was cut off is begun again and finds by UID what is still missing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -49,6 +49,8 @@ def begin(session: Session, folder: Folder, announced: Announced) -> None:
 def renumber(session: Session, folder: Folder, announced: Announced) -> None:
     """Keeps the rows, without their UIDs, until ``store`` has matched them or ``finish`` comes."""
     session.execute(update(Message).where(Message.folder_id == folder.id).values(uid=None))
+    # They may stay the same at the server; a visit that is cut off now must not look finished.
+    folder.uid_next, folder.highest_modseq = None, None
     begin(session, folder, announced)
 
 
@@ -79,7 +81,8 @@ def store(session: Session, folder: Folder, arrived: Sequence[Arrived]) -> None:
         )
     )
     fresh = [one for one in arrived if one.uid not in present]
-    fresh = [one for one in fresh if not _match_again(session, folder, one)]
+    if _is_renumbered(session, folder):
+        fresh = [one for one in fresh if not _match_again(session, folder, one)]
     if not fresh:
         return
     ids = session.scalars(
@@ -126,22 +129,35 @@ def finish(session: Session, folder: Folder, announced: Announced) -> None:
     session.flush()
 
 
+def _is_renumbered(session: Session, folder: Folder) -> bool:
+    """Whether rows still wait for their new UIDs."""
+    waiting = select(Message.id).where(Message.folder_id == folder.id, Message.uid.is_(None))
+    return session.scalar(waiting.limit(1)) is not None
+
+
 def _match_again(session: Session, folder: Folder, one: Arrived) -> bool:
+    """Whether the message is an old row, which gets its new UID and the server's flags."""
     if one.source_hash is None:
         return False
-    row = session.scalar(
-        select(Message.id)
+    found = session.execute(
+        select(Message.id, Message.seen, PendingChange.id.is_not(None))
+        .outerjoin(PendingChange, PendingChange.message_id == Message.id)
         .where(
             Message.mailbox_id == folder.mailbox_id,
             Message.source_hash == one.source_hash,
             Message.folder_id == folder.id,
             Message.uid.is_(None),
         )
+        .order_by(Message.id)
         .limit(1)
-    )
-    if row is None:
+    ).one_or_none()
+    if found is None:
         return False
-    session.execute(update(Message).where(Message.id == row).values(uid=one.uid))
+    message_id, seen, pending = found
+    flags = {} if pending else asdict(one.flags)
+    session.execute(update(Message).where(Message.id == message_id).values(uid=one.uid, **flags))
+    if not pending and seen != one.flags.seen:
+        _count(session, folder, total=0, unread=int(seen) - int(one.flags.seen))
     return True
 
 

@@ -231,7 +231,7 @@ class ImapSession:
                 if one.size > most:
                     yield RemoteMessage(uid, one.flags, one.internal_date, one.size, None)
             sizes = {uid: one.size for uid, one in details.items() if one.size <= most}
-            for portion in portions(sizes, _PORTION, _PORTION_BYTES):
+            for portion in portions(sizes, _PORTION, min(_PORTION_BYTES, most)):
                 for uid, raw in self._contents(portion).items():
                     one = details[uid]
                     yield RemoteMessage(uid, one.flags, one.internal_date, one.size, raw)

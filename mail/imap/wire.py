@@ -142,7 +142,7 @@ class Wire(imaplib.IMAP4):
     def longer_lines(self, length: int) -> Iterator[None]:
         """For an answer that is one line however much it says, as SEARCH's is."""
         usual = self.line.line_bytes
-        self.line.line_bytes = max(usual, min(length, self.line.literal_bytes))
+        self.line.line_bytes = usual + min(length, self.line.literal_bytes)
         try:
             yield
         finally:

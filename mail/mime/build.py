@@ -12,7 +12,7 @@ import idna
 from mail.mime.encoded_words import encode_words
 from mail.mime.message import Address
 
-_LINE_LONGEST: Final = 78  # RFC 5322, 2.1.1: should
+_LINE_LONGEST: Final = 76  # RFC 2047, 2, for a line with encoded words; RFC 5322, 2.1.1: 78
 _BODY_LINE_LONGEST: Final = 998  # must
 _ATOM: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~. -]+")
 _REPLY_PREFIX: Final = re.compile(
@@ -46,7 +46,7 @@ def build(outgoing: Outgoing) -> bytes:
     encoding, body = _body(outgoing.text)
     fields = [
         ("Date", [format_datetime(outgoing.date)]),
-        ("From", [_person(outgoing.sender)]),
+        ("From", _people((outgoing.sender,))),
         ("To", _people(outgoing.to)),
         ("Cc", _people(outgoing.cc)),
         ("Subject", _words(outgoing.subject)),
@@ -95,13 +95,12 @@ def _quoted_printable(line: bytes) -> bytes:
     pieces: list[str] = []
     for place, byte in enumerate(line):
         last = place == len(line) - 1
-        literal = 33 <= byte <= 126 and byte != 61
+        # A soft break may bring any "From " to the beginning of a line.
+        literal = 33 <= byte <= 126 and byte != 61 and not line.startswith(b"From ", place)
         if literal or (byte in b" \t" and not last):
             pieces.append(chr(byte))
         else:
             pieces.append(f"={byte:02X}")
-    if line.startswith(b"From "):
-        pieces[0] = "=46"
     rows: list[str] = []
     row = ""
     for piece in pieces:
@@ -126,12 +125,16 @@ def _field(name: str, words: list[str]) -> bytes:
 
 
 def _words(text: str) -> list[str]:
-    if any(character in text for character in "\r\n\0"):
-        raise ValueError("a line break in a header")
+    _refuse_line_breaks(text)
     plain = text.isascii() and text.isprintable() and "=?" not in text and "  " not in text
     if plain and text == text.strip() and all(len(word) < _LINE_LONGEST for word in text.split()):
         return text.split()
     return encode_words(text).split()
+
+
+def _refuse_line_breaks(text: str) -> None:
+    if any(character in text for character in "\r\n\0"):
+        raise ValueError("a line break in a header")
 
 
 def _people(people: tuple[Address, ...]) -> list[str]:
@@ -144,15 +147,16 @@ def _people(people: tuple[Address, ...]) -> list[str]:
 
 def _person(person: Address) -> str:
     address = _address(person.address)
-    if not person.name:
+    _refuse_line_breaks(person.name)
+    # Spaces of any number would be folded into lines of nothing else.
+    name = " ".join(person.name.split())
+    if not name:
         return address
-    if not person.name.isascii():
-        return f"{encode_words(person.name)} <{address}>"
-    if _ATOM.fullmatch(person.name) and "." not in person.name and "=?" not in person.name:
-        return f"{person.name} <{address}>"
-    if "=?" in person.name:
-        return f"{encode_words(person.name)} <{address}>"
-    escaped = person.name.replace("\\", "\\\\").replace('"', '\\"')
+    if not name.isascii() or not name.isprintable() or "=?" in name:
+        return f"{encode_words(name)} <{address}>"
+    if _ATOM.fullmatch(name) and "." not in name:
+        return f"{name} <{address}>"
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}" <{address}>'
 
 

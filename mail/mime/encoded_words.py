@@ -17,8 +17,10 @@ _WORD: Final = re.compile(
     r"=\?(?P<charset>[^?=\s]{1,60})\?(?P<encoding>[bBqQ])\?"
     r"(?P<text>(?:[^?=]|\?(?!=)|=(?!\?[^=]))*+)\?="
 )
-# RFC 2047, section 2: 75 characters, of which "=?utf-8?b?" and "?=" are 12.
-_ENCODED_LONGEST: Final = 75 - 12
+_BEYOND_ASCII: Final = re.compile(r"([^\x00-\x7f]+)")
+# RFC 2047, section 2: lines of 76 characters, of which "Subject: " may be 9, and "=?utf-8?b?" and
+# "?=" are 12.
+_ENCODED_LONGEST: Final = 76 - 9 - 12
 # RFC 2047, section 5 (3): what needs no encoding wherever a word may stand.
 _PLAIN: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
 
@@ -38,7 +40,7 @@ def decode_words(text: str) -> str:
         charset = found["charset"].partition("*")[0].lower()  # RFC 2231, 5: a language follows
         if charset != run.charset:
             pieces.append(run.take())
-        run.add(charset, _decoded(found["encoding"], found["text"]))
+        run.add(charset, found["encoding"], found["text"])
         end = found.end()
     return "".join([*pieces, run.take(), text[end:]])
 
@@ -55,27 +57,34 @@ class _Run:
     def __init__(self) -> None:
         self.charset = ""
         self._bytes = bytearray()
+        self._texts: list[str] = []
 
     @property
     def empty(self) -> bool:
         return not self.charset
 
-    def add(self, charset: str, data: bytes) -> None:
+    def add(self, charset: str, encoding: str, text: str) -> None:
         self.charset = charset
-        self._bytes += data
+        if encoding in "bB":
+            self._bytes += decode_base64(text.encode("utf-8"))
+            return
+        for piece in _BEYOND_ASCII.split(text):
+            if piece.isascii():
+                self._bytes += binascii.a2b_qp(piece, header=True)
+            else:
+                # It was no bytes of this charset any more when the header was read.
+                self._texts += (self._decoded(), piece)
 
     def take(self) -> str:
-        text = decode_text(bytes(self._bytes), self.charset)
+        text = "".join([*self._texts, self._decoded()])
         self.charset = ""
-        self._bytes.clear()
+        self._texts.clear()
         return text
 
-
-def _decoded(encoding: str, text: str) -> bytes:
-    data = text.encode("utf-8")
-    if encoding in "bB":
-        return decode_base64(data)
-    return binascii.a2b_qp(data, header=True)
+    def _decoded(self) -> str:
+        text = decode_text(bytes(self._bytes), self.charset)
+        self._bytes.clear()
+        return text
 
 
 def _encoded(text: str, name: str, encode: Callable[[bytes], str]) -> str:

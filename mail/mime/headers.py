@@ -33,8 +33,12 @@ _DATE_LONGEST: Final = 200
 _FIELD: Final = re.compile(
     rb"([!-9;-~]++)[ \t]*+:([^\r\n]*+(?:(?:\r\n|\r|\n)[ \t][^\r\n]*+)*+)(?:\r\n|\r|\n|\Z)"
 )
-# What may stand before the fields: the line of a mailbox file, folded lines of nothing, ":".
-_STRAY: Final = re.compile(rb"(?:From |[ \t]+[^\s]|:)[^\r\n]*+(?:\r\n|\r|\n|\Z)")
+# What may stand before the fields: the line of a mailbox file, folded lines of nothing, ":". Lines
+# of white space do so at the beginning of a message alone: in a part they may be the empty line.
+_STRAY: Final = re.compile(
+    rb"(?:From (?![ \t]*+:)|[ \t]+[^\s]|:)[^\r\n]*+(?:\r\n|\r|\n|\Z)"
+    rb"|\A(?:[ \t]++(?:\r\n|\r|\n))++"
+)
 _LINE_END: Final = re.compile(rb"\r\n|\r|\n")
 _BLANK_LINE: Final = re.compile(rb"\n\r?\n|\r\r")
 _FOLD: Final = re.compile(rb"[\r\n]+")
@@ -144,7 +148,8 @@ def date_of(value: bytes) -> datetime | None:
         if parsed is None:
             return None
         zone = timezone(timedelta(seconds=parsed[9] or 0))
-        return datetime(*parsed[:6], tzinfo=zone).astimezone(UTC)
+        second = 59 if parsed[5] == 60 else parsed[5]  # no datetime has a leap second
+        return datetime(*parsed[:5], second, tzinfo=zone).astimezone(UTC)
     # The standard library lets through what it stumbles over: huge numbers, missing fields.
     except (ValueError, TypeError, IndexError, OverflowError):
         return None

@@ -17,10 +17,11 @@ _VALUE_LONGEST: Final = 32 * 1024
 # A quoted value that never ends is no quoted one. The value of an unquoted one should be a single
 # token; with spaces in it, it is a file's name that somebody forgot to quote.
 _PARAMETER: Final = re.compile(
-    r"""[;\s]*+([^\s=;"]++)\s*+(?:=\s*+(?:"((?:[^"\\]++|\\.)*+)"|([^;]*+)))?+[^;]*+""", re.DOTALL
+    r"""[;\s="]*+([^\s=;"]++)\s*+(?:=\s*+(?:"((?:[^"\\]++|\\.)*+)"|([^;]*+)))?+[^;]*+""", re.DOTALL
 )
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _SEGMENT: Final = re.compile(r"([^*]+)\*(?:([0-9]{1,3})(\*?))?")
+_QUOTED: Final = re.compile(r"'[^'].*'", re.DOTALL)
 _COMMENT: Final = re.compile(r"\([^()]*\)")
 
 
@@ -50,7 +51,7 @@ def read_parameters(text: str) -> Parameters:
             encoded = segment[2] is None or bool(segment[3])
             extended.setdefault(segment[1], []).append(_Segment(number, encoded, text_of))
     joined = {name: clean_line(_joined(segments)) for name, segments in extended.items()}
-    value = _COMMENT.sub("", value).strip().lower()
+    value = clean_line(_COMMENT.sub("", value)).lower()
     return Parameters(value, plain | {name: text for name, text in joined.items() if text})
 
 
@@ -62,13 +63,26 @@ class _Segment:
 
 
 def _pairs(text: str) -> Iterable[tuple[str, str]]:
-    for count, found in enumerate(_PARAMETER.finditer(text)):
-        if count == PARAMETERS_MOST:
+    position = 0
+    for _ in range(PARAMETERS_MOST):
+        # Not finditer: it would try again from each of ten thousand semicolons.
+        found = _PARAMETER.match(text, position)
+        if found is None:
             return
+        position = found.end()
         if found[2] is not None:
             yield found[1].lower(), _ESCAPED.sub(r"\1", found[2])
         else:
-            yield found[1].lower(), _COMMENT.sub("", found[3] or "").strip().strip("\"'")
+            text_of = _COMMENT.sub("", found[3] or "").strip()
+            yield found[1].lower(), _unquoted(found[1], text_of)
+
+
+def _unquoted(name: str, text: str) -> str:
+    """Without quotes that stand around it. Those of RFC 2231 stand behind charset and language."""
+    if "*" not in name:
+        return text.strip("\"'")
+    text = text.strip('"')
+    return text[1:-1] if _QUOTED.fullmatch(text) else text
 
 
 def _joined(segments: list[_Segment]) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from typing import Final
+from urllib.parse import unquote
 
 from mail.mime.address_lists import split_addresses
 from mail.mime.charsets import charset_of_html, decode_text
@@ -17,7 +18,7 @@ from mail.mime.headers import (
 )
 from mail.mime.message import Address, NoSuchPartError, ParsedMessage, Part, UnparseableError
 from mail.mime.structure import Leaf, leaves
-from mail.mime.text import html_to_text, unflow
+from mail.mime.text import html_to_text, unescaped, unflow
 
 __all__ = [
     "Address",
@@ -49,6 +50,10 @@ _EXTENSIONS: Final = {
     "text/html": ".html",
     "text/plain": ".txt",
 }
+# Between quotes, or up to what ends a value without them or an address in a style.
+_CID: Final = re.compile(
+    r"""(?i:"\s*+cid:([^"]{1,500}+)"|'\s*+cid:([^']{1,500}+)'|cid:([^\s"'<>)]{1,500}+))"""
+)
 _NOT_IN_NAMES: Final = re.compile(r'[\\/:*?"<>|]')
 
 
@@ -59,7 +64,8 @@ def parse(raw: bytes) -> ParsedMessage:
     bodies = [leaf for leaf in found if _is_body(leaf)]
     html = _html(bodies)
     text = _text(bodies) or (html_to_text(html) if html else "")
-    parts = tuple(_part(leaf, number, html) for number, leaf in enumerate(found, 1))
+    references = _references(html) if html is not None else None
+    parts = tuple(_part(leaf, number, references) for number, leaf in enumerate(found, 1))
     return ParsedMessage(
         message_id=identifier(headers.first("message-id")),
         in_reply_to=identifier(headers.first("in-reply-to")),
@@ -127,10 +133,18 @@ def _decoded(leaf: Leaf) -> str:
     return text
 
 
-def _part(leaf: Leaf, number: int, html: str | None, *, size: int | None = None) -> Part:
+def _references(html: str) -> frozenset[str]:
+    """The names of pictures in ``cid:`` addresses, as they are written and decoded (RFC 2392)."""
+    names = {found[found.lastindex or 0].strip() for found in _CID.finditer(unescaped(html))}
+    return frozenset(names | {unquote(name) for name in names})
+
+
+def _part(
+    leaf: Leaf, number: int, references: frozenset[str] | None, *, size: int | None = None
+) -> Part:
     content_id = clean_line(header_text(leaf.headers.first("content-id"))).strip("<> ")[:500]
     picture = leaf.kind in _INLINE_PICTURES
-    shown = picture and bool(content_id) and (html is None or f"cid:{content_id}" in html)
+    shown = picture and bool(content_id) and (references is None or content_id in references)
     attached = not _is_body(leaf) and not shown
     return Part(
         path=leaf.path,

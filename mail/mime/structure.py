@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from mail.mime.headers import Headers, header_text, read_headers
@@ -15,6 +16,7 @@ DEEPEST: Final = 50
 
 PARTS_MOST: Final = 1_000
 
+_LINE_ENDS: Final = bytes.maketrans(b"\r", b"\n")
 _BOUNDARY_LONGEST: Final = 200  # RFC 2046 allows 70
 
 
@@ -47,8 +49,9 @@ def leaves(raw: bytes) -> tuple[Headers, list[Leaf]]:
     Raises UnparseableError beyond ``DEEPEST`` levels or ``PARTS_MOST`` parts.
     """
     headers, start = read_headers(raw, 0, len(raw))
+    lines = raw.translate(_LINE_ENDS) if b"\r--" in raw else raw
     found: list[Leaf] = []
-    for leaf in _walk(raw, headers, start, len(raw), "", 0, in_alternative=False):
+    for leaf in _walk(raw, lines, headers, start, len(raw), "", 0, in_alternative=False):
         found.append(leaf)
         if len(found) > PARTS_MOST:
             raise UnparseableError(f"more than {PARTS_MOST} parts")
@@ -57,6 +60,7 @@ def leaves(raw: bytes) -> tuple[Headers, list[Leaf]]:
 
 def _walk(
     raw: bytes,
+    lines: bytes,
     headers: Headers,
     start: int,
     end: int,
@@ -73,7 +77,7 @@ def _walk(
         content_type = Parameters(default, content_type.names)
     boundary = content_type.get("boundary")[:_BOUNDARY_LONGEST]
     if content_type.value.startswith("multipart/") and boundary:
-        children = list(_split(raw, start, end, boundary))
+        children = list(islice(_split(raw, lines, start, end, boundary), PARTS_MOST + 1))
         if children:
             alternative = in_alternative or content_type.value == "multipart/alternative"
             inner = "message/rfc822" if content_type.value == "multipart/digest" else "text/plain"
@@ -81,7 +85,7 @@ def _walk(
                 child, body = read_headers(raw, child_start, child_end)
                 child_path = f"{path}.{number}" if path else str(number)
                 yield from _walk(
-                    raw, child, body, child_end, child_path, depth + 1,
+                    raw, lines, child, body, child_end, child_path, depth + 1,
                     in_alternative=alternative, default=inner,
                 )  # fmt: skip
             return
@@ -92,8 +96,13 @@ def _walk(
     yield Leaf(path or "1", headers, content_type, disposition, in_alternative, raw, start, end)
 
 
-def _split(raw: bytes, start: int, end: int, boundary: str) -> Iterator[tuple[int, int]]:
-    """Where the parts lie between the lines of a boundary (RFC 2046, section 5.1.1)."""
+def _split(
+    raw: bytes, lines: bytes, start: int, end: int, boundary: str
+) -> Iterator[tuple[int, int]]:
+    """Where the parts lie between the lines of a boundary (RFC 2046, section 5.1.1).
+
+    ``lines`` is ``raw`` with a LF before each line that may be one.
+    """
     delimiter = (
         rb"--" + re.escape(boundary.encode("utf-8", "replace")) + rb"(--)?[ \t]*(?=[\r\n]|\Z)"
     )
@@ -101,9 +110,12 @@ def _split(raw: bytes, start: int, end: int, boundary: str) -> Iterator[tuple[in
     opening = re.compile(delimiter).match(raw, start, end)
     begins = None if opening is None else _after_line(raw, opening.end(), end)
     position = start if opening is None else opening.end()
-    for found in re.compile(rb"(?:\r\n|\n|\r)" + delimiter).finditer(raw, position, end):
+    # It begins with characters that are nothing else, and so is searched for ten times as fast:
+    # what lies inside of fifty multiparts is searched through fifty times.
+    for found in re.compile(rb"\n" + delimiter).finditer(lines, position, end):
         if begins is not None:
-            yield begins, max(begins, found.start())
+            before = found.start() - (raw[found.start() - 1 : found.start() + 1] == b"\r\n")
+            yield begins, max(begins, before)
         if found[1]:
             return
         begins = _after_line(raw, found.end(), end)

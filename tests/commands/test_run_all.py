@@ -1,12 +1,8 @@
 """One command starts and stops web and worker; killing them loses nothing that was confirmed."""
 
 import os
-import re
 import signal
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
-from http.cookiejar import CookieJar
 from pathlib import Path
 
 import pytest
@@ -16,36 +12,12 @@ from sqlalchemy.orm import Session, sessionmaker
 from models import OutgoingMessage, OutgoingState, User
 from scripts.house import House, running
 from tests.conftest import PASSWORD as OWN_PASSWORD
-from tests.jobs.test_kill_points import Office
+from tests.jobs.office import Office
+from tests.plain_browser import PlainBrowser
 from tests.servers.mail_system import MailSystem
 from tests.waiting import until
 
 UNTIL = "Postroom runs at"
-
-
-class Browser:
-    """As much of a browser as a form without JavaScript needs."""
-
-    def __init__(self, address: str) -> None:
-        cookies = urllib.request.HTTPCookieProcessor(CookieJar())
-        self._opener = urllib.request.build_opener(cookies)
-        self._address = address
-
-    def get(self, path: str) -> str:
-        with self._opener.open(f"{self._address}{path}", timeout=20) as answer:
-            page: bytes = answer.read()
-        return page.decode()
-
-    def post(self, path: str, **typed: str) -> str:
-        """Opens the form, fills it in and sends it; the page that it leads to."""
-        hidden = re.findall(
-            r'type="hidden" [^>]*?name="(\w+)"[^>]*? value="([^"]*)"', self.get(path)
-        )
-        hidden += re.findall(r'name="(\w+)" type="hidden" value="([^"]*)"', self.get(path))
-        fields = urllib.parse.urlencode({**dict(hidden), **typed}).encode()
-        with self._opener.open(f"{self._address}{path}", fields, timeout=20) as answer:
-            page: bytes = answer.read()
-        return page.decode()
 
 
 def offspring(parent: int) -> dict[str, int]:
@@ -125,7 +97,7 @@ def test_a_message_whose_sending_was_confirmed_survives_the_death_of_everything(
     settings = {"POSTROOM_HOSTS": firm.hosts}
     with running("run-all", data_folder, settings, until=UNTIL) as house:
         children = until(lambda: offspring(house.process.pid))
-        browser = Browser(house.address)
+        browser = PlainBrowser(house.address)
         browser.post("/sign-in", login="bob", password=OWN_PASSWORD)
         firm.stop_dovecot()  # so that the message is still here when everything dies
         browser.post("/mail/new", mailbox="1", to="carol@firm.test", subject="Kept", text="x")
@@ -142,7 +114,7 @@ def test_a_message_whose_sending_was_confirmed_survives_the_death_of_everything(
 def answers(house: House) -> bool:
     """Not at once: a web process of before lives for a moment without its parent."""
     try:
-        return "One-time code" in Browser(house.address).get("/set-up")
+        return "One-time code" in PlainBrowser(house.address).get("/set-up")
     except OSError:
         return False
 

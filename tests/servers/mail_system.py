@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from demo.certificates import company_certificates
+from scripts.house import until_listening
 
 DOMAIN = "firm.test"
 PEOPLE = ("alice", "bob", "carol")
@@ -197,12 +198,12 @@ class MailSystem:
         self.start_dovecot()
         self._call("postfix", "-c", str(self.folder / "pf/etc"), "start")
         for port in (self.smtps_port, self.submission_port, self.smtp_port):
-            _wait_for(port)
+            until_listening(port)
 
     def start_dovecot(self) -> None:
         self._call("dovecot", "-c", str(self.folder / "etc/dovecot.conf"))
         for port in (self.imap_port, self.imaps_port, self.lmtp_port):
-            _wait_for(port)
+            until_listening(port)
 
     def stop_dovecot(self) -> None:
         _stop(self.folder / "run/master.pid")
@@ -238,6 +239,9 @@ class MailSystem:
             for raw in sources:
                 lmtp.sendmail("outside@elsewhere.test", [f"{login}@{DOMAIN}"], raw)
 
+    def doveadm(self, *command: str) -> None:
+        self._call("doveadm", "-c", str(self.folder / "etc/dovecot.conf"), *command)
+
     def empty(self) -> None:
         """Removes everybody's mail, and gives everybody the usual password."""
         for login in PEOPLE:
@@ -262,16 +266,6 @@ def _free_ports(count: int) -> list[int]:
         for probe in probes:
             probe.bind(("127.0.0.1", 0))
         return [probe.getsockname()[1] for probe in probes]
-
-
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise TimeoutError(f"nothing listens on {port}")
 
 
 def _stop(pid_file: Path) -> None:

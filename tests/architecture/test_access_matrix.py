@@ -1,0 +1,260 @@
+"""Every route with the id of a row: its owner gets in, others find nothing, nobody signs in."""
+
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
+from werkzeug.routing import Rule
+
+from domain import mailboxes, outbox
+from mail.server_errors import Cause, MailServerError, Step
+from mail.server_string import Protocol
+from models import Mailbox, User
+from models import Session as SessionRow
+from tests.conftest import FRAGMENT, SignIn
+from tests.mailroom import (
+    NOW,
+    RING,
+    arrive,
+    dump,
+    inbox_of,
+    letter,
+    mailbox_of,
+    queued,
+    service_of,
+)
+from web.access import Access, mark_of
+
+CHANGES = {"POST", "PUT", "PATCH", "DELETE"}
+Value = str | int | uuid.UUID
+
+
+@dataclass(frozen=True)
+class House:
+    """What the rows of one cell are made with. ``owner`` is Bob, also of what Alice administers."""
+
+    app: Flask
+    session: Session
+    owner: User
+
+    @property
+    def mailbox(self) -> Mailbox:
+        present = mailboxes.connected(self.session, self.owner)
+        return present[0] if present else mailbox_of(self.session, self.owner)
+
+    def folder(self) -> int:
+        return inbox_of(self.session, self.mailbox).id
+
+    def message(self, *, seen: bool = False) -> int:
+        folder = inbox_of(self.session, self.mailbox)
+        return arrive(self.app, self.session, folder, letter(), seen=seen).id
+
+    def outgoing(self) -> int:
+        message = queued(self.session, self.mailbox)
+        outbox.claim(self.session, message.id, uuid.uuid4())
+        outbox.note_trouble(
+            self.session, message.id, cause="refused", words="", permanent=True, now=NOW
+        )
+        return message.id
+
+    def signed_in_session(self) -> int:
+        row = SessionRow(
+            user_id=self.owner.id,
+            token_hash=uuid.uuid4().hex,
+            created_at=NOW,
+            last_seen_at=NOW,
+            address="",
+            user_agent="",
+        )
+        self.session.add(row)
+        self.session.flush()
+        return row.id
+
+    def connection_test(self) -> uuid.UUID:
+        test = mailboxes.begin_test(
+            self.session,
+            self.owner,
+            service_id=service_of(self.session).id,
+            address=f"{uuid.uuid4().hex}@firm.test",
+            login="bob",
+            password="secret",
+            tried=None,
+            ring=RING,
+            now=NOW,
+        )
+        error = MailServerError(Step.NAME, Cause.CLOSED)
+        mailboxes.fail_test(self.session, test.id, Protocol.IMAP, error)
+        return test.uuid
+
+    def service(self) -> int:
+        return service_of(self.session).id
+
+
+# A new route whose argument is not named here has to say which row it is about.
+ROWS: dict[str, Callable[[House], Value]] = {
+    "folder_id": House.folder,
+    "message_id": House.message,
+    "outgoing_id": House.outgoing,
+    "session_id": House.signed_in_session,
+    "test_uuid": House.connection_test,
+    "service_id": House.service,
+    "user_id": lambda house: house.owner.id,
+    "path": lambda _: "1",
+}
+# Rows as a verb needs them to change something.
+ROWS_OF: dict[str, dict[str, Callable[[House], Value]]] = {
+    "messages.unseen": {"message_id": lambda house: house.message(seen=True)},
+}
+# What a form needs to be accepted, and what stands behind the question mark.
+TYPED: dict[str, dict[str, str]] = {
+    "compose.reply": {"key": str(uuid.uuid4()), "to": "carol@firm.test"},
+    "services.edit": {
+        "name": "Firm mail",
+        "smtp_server": "smtp.firm.example:465",
+        "smtp_security": "TLS",
+        "imap_server": "imap.firm.example:993",
+        "imap_security": "TLS",
+        "process_default": "yes",
+    },
+}
+ASKED = {"messages.older": {"after": "9000000000000000.1"}}
+
+
+def routes(app: Flask, mark: Access) -> list[tuple[str, str, Rule]]:
+    """Each route of that mark with the id of a row in its address, once for each method."""
+    return [
+        (rule.endpoint, method, rule)
+        for rule in app.url_map.iter_rules()
+        if rule.arguments and rule.endpoint != "static" and mark_of(app, rule.endpoint) is mark
+        for method in sorted((rule.methods or set()) & (CHANGES | {"GET"}))
+    ]
+
+
+def address(house: House, rule: Rule, *, missing: bool = False) -> str:
+    """The route's address with rows of its own: an earlier cell may have changed them."""
+    rows = ROWS | ROWS_OF.get(rule.endpoint, {})
+    values = {name: rows[name](house) for name in sorted(rule.arguments)}
+    house.session.commit()
+    if missing:
+        nowhere: dict[type, Value] = {int: 99999, uuid.UUID: uuid.uuid4()}
+        values = {name: nowhere.get(type(value), value) for name, value in values.items()}
+    return house.app.url_map.bind("localhost").build(
+        rule.endpoint, {**values, **ASKED.get(rule.endpoint, {})}
+    )
+
+
+def answers(
+    house: House, client: FlaskClient, mark: Access, *, headers: Mapping[str, str] | None = None
+) -> dict[tuple[str, str], tuple[int, str, bool]]:
+    """Of each route: the status, where it leads, and whether it changed a row."""
+    found = {}
+    for endpoint, method, rule in routes(house.app, mark):
+        target = address(house, rule)
+        data = TYPED.get(endpoint) if method in CHANGES else None
+        before = dump(house.session)
+        answer = client.open(target, method=method, data=data, headers=dict(headers or {}))
+        changed = dump(house.session) != before
+        where = answer.headers.get("HX-Redirect") or answer.location or ""
+        found[endpoint, method] = (answer.status_code, where, changed)
+    return found
+
+
+def all_are_refused(
+    found: Mapping[tuple[str, str], tuple[int, str, bool]], status: int
+) -> list[tuple[str, str]]:
+    return [cell for cell, answer in found.items() if (answer[0], answer[2]) != (status, False)]
+
+
+def test_every_argument_of_a_route_has_a_row_in_this_matrix(app: Flask) -> None:
+    for mark in (Access.SIGNED_IN, Access.ADMINISTRATOR):
+        found = routes(app, mark)
+        assert found
+        for endpoint, _, rule in found:
+            assert rule.arguments <= set(ROWS), f"{endpoint}: name its row in ROWS"
+
+
+def test_the_owner_gets_in_and_only_a_post_changes_anything(
+    app: Flask, session: Session, bob: User, signed_in: SignIn
+) -> None:
+    found = answers(House(app, session, bob), signed_in(bob), Access.SIGNED_IN)
+    for (endpoint, method), (status, where, changed) in found.items():
+        assert 200 <= status < 400, (endpoint, method, status)
+        assert not where.startswith("/sign-in"), endpoint
+        assert changed or method == "GET", (endpoint, "changed nothing, so it proves nothing")
+        assert not (changed and method == "GET"), endpoint
+
+
+def test_another_employee_finds_nothing_of_it(
+    app: Flask, session: Session, bob: User, carol: User, signed_in: SignIn
+) -> None:
+    house = House(app, session, bob)
+    mailbox_of(session, carol)
+    client = signed_in(carol)
+    for headers in ({}, FRAGMENT):
+        found = answers(house, client, Access.SIGNED_IN, headers=headers)
+        assert all_are_refused(found, 404) == []
+
+
+def test_an_administrator_finds_nothing_of_it_either(
+    app: Flask, session: Session, alice: User, bob: User, signed_in: SignIn
+) -> None:
+    house = House(app, session, bob)
+    mailbox_of(session, alice)
+    client = signed_in(alice)
+    for headers in ({}, FRAGMENT):
+        found = answers(house, client, Access.SIGNED_IN, headers=headers)
+        assert all_are_refused(found, 404) == []
+
+
+def test_nobody_is_sent_to_sign_in(app: Flask, session: Session, bob: User) -> None:
+    house = House(app, session, bob)
+    for mark in (Access.SIGNED_IN, Access.ADMINISTRATOR):
+        found = answers(house, app.test_client(), mark)
+        assert all_are_refused(found, 303) == []
+        found |= answers(house, app.test_client(), mark, headers=FRAGMENT)
+        assert all_are_refused(found, 401) == []
+        assert all(where.startswith("/sign-in") for _, where, _ in found.values())
+
+
+def test_the_administrator_gets_to_what_is_administered(
+    app: Flask, session: Session, alice: User, bob: User, signed_in: SignIn
+) -> None:
+    found = answers(House(app, session, bob), signed_in(alice), Access.ADMINISTRATOR)
+    for (endpoint, method), (status, where, changed) in found.items():
+        assert 200 <= status < 400, (endpoint, method, status)
+        assert not where.startswith("/sign-in"), endpoint
+        assert changed == (method != "GET"), (endpoint, method)
+
+
+def test_an_employee_finds_nothing_that_is_administered(
+    app: Flask, session: Session, bob: User, carol: User, signed_in: SignIn
+) -> None:
+    house = House(app, session, bob)
+    client = signed_in(carol)
+    for headers in ({}, FRAGMENT):
+        found = answers(house, client, Access.ADMINISTRATOR, headers=headers)
+        assert all_are_refused(found, 404) == []
+
+
+def test_a_row_that_does_not_exist_looks_like_somebody_elses(
+    app: Flask, session: Session, bob: User, carol: User, signed_in: SignIn
+) -> None:
+    house = House(app, session, bob)
+    client = signed_in(carol)
+    for endpoint, method, rule in routes(app, Access.SIGNED_IN):
+        data = TYPED.get(endpoint) if method in CHANGES else None
+        real, none = (
+            client.open(address(house, rule, missing=missing), method=method, data=data)
+            for missing in (False, True)
+        )
+        assert real.status_code == none.status_code, endpoint
+        assert without_tokens(real.text) == without_tokens(none.text), endpoint
+
+
+def without_tokens(page: str) -> str:
+    """A form's token holds the second in which it was made."""
+    return re.sub(r"[\w.-]{80,}", "", page)

@@ -1,0 +1,573 @@
+"""Writing, answering and the outbox, as a browser sees them."""
+
+import html
+import re
+import uuid
+from collections.abc import Mapping
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from domain import outbox
+from mail.mime.build import build
+from mail.smtp import RecipientResult, Reply
+from models import Folder, Mailbox, Message, OutgoingMessage, OutgoingState, User
+from tests.conftest import FRAGMENT, SignIn
+from tests.mailroom import NOW, arrive, dump, inbox_of, letter, mailbox_of, queued, unreadable
+
+NEW = "/mail/new"
+CAROL, DAVE, ERIN = "carol@firm.test", "dave@firm.test", "erin@firm.test"
+WORKER = uuid.uuid4()
+LUNCH = {"Message-ID": "<m2@firm.test>", "References": "<m1@firm.test>"}
+HOSTILE = "</textarea><script>alert(1)</script>"
+
+
+class Woken:
+    """Stands where the word to the worker goes out, and keeps it."""
+
+    def __init__(self) -> None:
+        self.said: list[int] = []
+
+    def outgoing(self, outgoing_id: int) -> None:
+        self.said.append(outgoing_id)
+
+
+@pytest.fixture
+def woken(app: Flask) -> Woken:
+    woken = Woken()
+    app.extensions["postroom_tasks"] = woken
+    return woken
+
+
+@pytest.fixture
+def mailbox(session: Session, bob: User) -> Mailbox:
+    return mailbox_of(session, bob)
+
+
+@pytest.fixture
+def inbox(session: Session, mailbox: Mailbox) -> Folder:
+    return inbox_of(session, mailbox)
+
+
+@pytest.fixture
+def lunch(app: Flask, session: Session, inbox: Folder) -> Message:
+    return arrive(app, session, inbox, letter(headers=LUNCH))
+
+
+@pytest.fixture
+def bobs(bob: User, signed_in: SignIn, woken: Woken) -> FlaskClient:
+    return signed_in(bob)
+
+
+@pytest.fixture
+def carols(carol: User, signed_in: SignIn, woken: Woken) -> FlaskClient:
+    return signed_in(carol)
+
+
+@pytest.fixture
+def typed(mailbox: Mailbox) -> dict[str, str]:
+    return {
+        "key": str(uuid.uuid4()),
+        "mailbox": str(mailbox.id),
+        "to": f"Carol <{CAROL}>; {DAVE}",
+        "cc": "Frank <frank@firm.test>",
+        "bcc": ERIN,
+        "subject": " The   plan ",
+        "text": "Hello,\r\n\r\nhere it is.\r\n",
+    }
+
+
+@pytest.fixture
+def failed(session: Session, mailbox: Mailbox) -> OutgoingMessage:
+    """Carol has it, Dave's server does not know him."""
+    message = queued(session, mailbox, CAROL, DAVE)
+    outbox.claim(session, message.id, WORKER)
+    outbox.start_data(session, message.id, WORKER)
+    session.expire_all()
+    results = {
+        CAROL: RecipientResult(250, "fine", accepted=True),
+        DAVE: RecipientResult(550, "<b>nobody</b>", accepted=False),
+    }
+    outbox.settle(session, message.id, results, Reply(250, "queued"), NOW)
+    session.commit()
+    return message
+
+
+def the_message(session: Session) -> OutgoingMessage:
+    session.expire_all()
+    return session.scalars(select(OutgoingMessage)).one()
+
+
+def none_queued(session: Session) -> bool:
+    return session.scalar(select(OutgoingMessage)) is None
+
+
+def values(page: str) -> dict[str, str]:
+    """What stands in the fields of the form."""
+    form = page[page.index('<form class="write"') :]
+    found = {}
+    for name in ("key", "to", "cc", "bcc", "subject"):
+        field = re.search(rf'<input[^>]* name="{name}"[^>]*>', form)
+        assert field is not None
+        value = re.search(r' value="([^"]*)"', field[0])
+        found[name] = html.unescape(value[1]) if value else ""
+    text = re.search(r'<textarea[^>]* name="text"[^>]*>\r?\n?(.*?)</textarea>', form, re.S)
+    chosen = re.search(r'<option selected value="(\d+)"', form)
+    assert text is not None
+    return found | {"text": html.unescape(text[1]), "mailbox": chosen[1] if chosen else ""}
+
+
+def same(shown: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    return {name: value.replace("\r", "") for name, value in shown.items()} == {
+        name: value.replace("\r", "") for name, value in wanted.items()
+    }
+
+
+# A new message
+
+
+def test_a_new_message_is_empty_and_offers_bobs_mailboxes_only(
+    session: Session, mailbox: Mailbox, bob: User, carol: User, bobs: FlaskClient
+) -> None:
+    mailbox_of(session, bob, "info@firm.test")
+    mailbox_of(session, carol)
+    page = bobs.get(NEW).text
+    assert "Bob &lt;bob@firm.test&gt;" in page
+    assert "Bob &lt;info@firm.test&gt;" in page
+    assert "carol@firm.test" not in page
+    shown = values(page)
+    assert [shown[name] for name in ("to", "cc", "bcc", "subject", "text")] == [""] * 5
+    assert shown["key"] != values(bobs.get(NEW).text)["key"]
+
+
+def test_without_a_mailbox_writing_leads_to_connecting_one(bobs: FlaskClient) -> None:
+    page = bobs.get(NEW).text
+    assert 'href="/profile/mail/connect"' in page
+    assert '<form class="write"' not in page
+    assert bobs.post(NEW, data={"key": str(uuid.uuid4()), "to": CAROL}).status_code == 422
+
+
+def test_bob_sends_a_message_without_javascript(
+    session: Session, mailbox: Mailbox, bobs: FlaskClient, typed: dict[str, str], woken: Woken
+) -> None:
+    answer = bobs.post(NEW, data=typed)
+    message = the_message(session)
+    assert answer.status_code == 303
+    assert answer.location == f"/mail/?queued={message.id}"
+    assert (message.state, message.mailbox_id) == (OutgoingState.QUEUED, mailbox.id)
+    assert message.to == [{"name": "Carol", "address": CAROL}, {"name": "", "address": DAVE}]
+    assert message.cc == [{"name": "Frank", "address": "frank@firm.test"}]
+    assert message.bcc == [{"name": "", "address": ERIN}]
+    assert (message.subject, message.text) == ("The plan", "Hello,\n\nhere it is.\n")
+    assert (message.in_reply_to, message.references) == ("", [])
+    assert str(message.form_key) == typed["key"]
+    assert woken.said == [message.id]
+    page = bobs.get("/mail/", follow_redirects=True).text
+    assert "On the way out" in page
+
+
+def test_bob_sends_a_message_by_htmx(
+    session: Session, bobs: FlaskClient, typed: dict[str, str], woken: Woken
+) -> None:
+    answer = bobs.post(NEW, data=typed, headers=FRAGMENT)
+    message = the_message(session)
+    assert (answer.status_code, answer.data) == (204, b"")
+    assert answer.headers["HX-Redirect"] == f"/mail/?queued={message.id}"
+    assert woken.said == [message.id]
+
+
+WRONG = [
+    ({"to": "", "cc": "", "bcc": ""}, "to"),
+    ({"to": "carol"}, "to"),
+    ({"to": "Carol <carol@>, dave@firm.test"}, "to"),
+    ({"to": ", ".join(f"p{n}@firm.test" for n in range(201))}, "to"),
+    ({"cc": "frank"}, "cc"),
+    ({"bcc": "erin@firm@test"}, "bcc"),
+    ({"subject": "x" * 901}, "subject"),
+    ({"subject": "a\x07b"}, "subject"),
+    ({"text": "x" * 1_000_001}, "text"),
+    ({"mailbox": "x"}, "mailbox"),
+    ({"mailbox": "999999"}, "mailbox"),
+]
+
+
+@pytest.mark.parametrize("headers", [{}, FRAGMENT], ids=["page", "fragment"])
+@pytest.mark.parametrize(("wrong", "field"), WRONG)
+def test_what_is_wrong_is_said_at_its_field_and_everything_typed_is_kept(
+    session: Session,
+    bobs: FlaskClient,
+    typed: dict[str, str],
+    woken: Woken,
+    wrong: dict[str, str],
+    field: str,
+    headers: dict[str, str],
+) -> None:
+    sent = {**typed, **wrong}
+    answer = bobs.post(NEW, data=sent, headers=headers)
+    assert answer.status_code == 422
+    assert f'id="{field}-error"' in answer.text
+    assert answer.text.count('class="field-error"') == 1
+    shown = values(answer.text)
+    if field == "mailbox":
+        shown["mailbox"] = sent["mailbox"]
+    assert same(shown, sent)
+    assert none_queued(session)
+    assert woken.said == []
+
+
+def test_the_sentence_names_the_address_that_is_none(
+    bobs: FlaskClient, typed: dict[str, str]
+) -> None:
+    page = bobs.post(NEW, data={**typed, "to": "dave@firm.test, <b>carol</b>"}).text
+    assert "is not an e-mail address" in page
+    assert "<b>carol</b>" not in page
+
+
+def test_what_was_typed_into_bcc_is_seen_again(bobs: FlaskClient, typed: dict[str, str]) -> None:
+    assert "<details open>" in bobs.post(NEW, data={**typed, "to": "x", "cc": ""}).text
+    assert "<details>" in bobs.post(NEW, data={**typed, "to": "x", "cc": "", "bcc": ""}).text
+
+
+def test_a_form_that_is_sent_twice_queues_once(
+    session: Session, bobs: FlaskClient, typed: dict[str, str]
+) -> None:
+    first, second = bobs.post(NEW, data=typed), bobs.post(NEW, data=typed)
+    assert first.status_code == second.status_code == 303
+    assert first.location == second.location == f"/mail/?queued={the_message(session).id}"
+
+
+def test_two_forms_queue_two_messages(
+    session: Session, bobs: FlaskClient, typed: dict[str, str]
+) -> None:
+    for _ in range(2):
+        bobs.post(NEW, data={**typed, "key": values(bobs.get(NEW).text)["key"]})
+    assert len(session.scalars(select(OutgoingMessage)).all()) == 2
+
+
+def test_a_forged_key_neither_fails_nor_hides_a_message(
+    session: Session, bobs: FlaskClient, typed: dict[str, str]
+) -> None:
+    for _ in range(2):
+        assert bobs.post(NEW, data={**typed, "key": "x"}).status_code == 303
+    assert len(session.scalars(select(OutgoingMessage)).all()) == 2
+
+
+@pytest.mark.parametrize("headers", [{}, FRAGMENT], ids=["page", "fragment"])
+def test_carol_does_not_send_from_bobs_mailbox(
+    session: Session,
+    carol: User,
+    carols: FlaskClient,
+    typed: dict[str, str],
+    headers: dict[str, str],
+) -> None:
+    mailbox_of(session, carol)
+    before = dump(session)
+    answer = carols.post(NEW, data=typed, headers=headers)
+    assert answer.status_code == 422
+    assert 'id="mailbox-error"' in answer.text
+    assert "bob@firm.test" not in answer.text
+    assert dump(session) == before
+
+
+def test_bob_chooses_from_which_mailbox_it_goes(
+    session: Session, bob: User, bobs: FlaskClient, typed: dict[str, str]
+) -> None:
+    second = mailbox_of(session, bob, "info@firm.test")
+    bobs.post(NEW, data={**typed, "mailbox": str(second.id)})
+    message = the_message(session)
+    assert (message.mailbox_id, message.sender_address) == (second.id, "info@firm.test")
+
+
+def test_nobody_but_the_envelope_learns_of_bcc(
+    session: Session, bobs: FlaskClient, typed: dict[str, str]
+) -> None:
+    bobs.post(NEW, data=typed)
+    dispatch = outbox.claim(session, the_message(session).id, WORKER)
+    assert dispatch is not None
+    assert dispatch.recipients == (CAROL, DAVE, "frank@firm.test", ERIN)
+    raw = build(dispatch.outgoing)
+    assert CAROL.encode() in raw
+    assert b"erin" not in raw.lower()
+    assert b"bcc" not in raw.lower()
+
+
+def test_a_subject_cannot_carry_a_header_of_its_own(
+    session: Session, bobs: FlaskClient, typed: dict[str, str]
+) -> None:
+    bobs.post(NEW, data={**typed, "subject": "Hello\r\nBcc: mallory@firm.test"})
+    message = the_message(session)
+    assert message.subject == "Hello Bcc: mallory@firm.test"
+    assert b"\r\nBcc:" not in build(outbox.outgoing_of(message))
+
+
+# A reply
+
+
+def test_a_reply_is_addressed_titled_and_quoted(
+    lunch: Message, mailbox: Mailbox, bobs: FlaskClient
+) -> None:
+    page = bobs.get(f"/mail/messages/{lunch.id}/reply")
+    shown = values(page.text)
+    assert page.status_code == 200
+    assert shown["to"] == "Carol <carol@firm.test>"
+    assert shown["subject"] == "Re: Lunch"
+    assert shown["text"].strip() == "On 2026-03-02 08:00 UTC, Carol wrote:\n> At noon?"
+    assert shown["mailbox"] == str(mailbox.id)
+    assert (shown["cc"], shown["bcc"]) == ("", "")
+
+
+def test_a_reply_goes_out_of_the_mailbox_that_was_written_to(
+    app: Flask, session: Session, mailbox: Mailbox, bob: User, bobs: FlaskClient
+) -> None:
+    second = mailbox_of(session, bob, "info@firm.test")
+    message = arrive(app, session, inbox_of(session, second), letter())
+    shown = values(bobs.get(f"/mail/messages/{message.id}/reply").text)
+    assert shown["mailbox"] == str(second.id)
+
+
+def test_a_quote_is_text_whatever_the_message_says(
+    app: Flask, session: Session, inbox: Folder, bobs: FlaskClient
+) -> None:
+    raw = letter(HOSTILE, sender=f'"{HOSTILE}" <carol@firm.test>', body=HOSTILE)
+    message = arrive(app, session, inbox, raw)
+    page = bobs.get(f"/mail/messages/{message.id}/reply").text
+    assert "<script>alert" not in page
+    assert f"> {HOSTILE}" in values(page)["text"]
+
+
+@pytest.mark.parametrize("headers", [{}, FRAGMENT], ids=["page", "fragment"])
+def test_bob_replies_and_the_conversation_is_kept(
+    session: Session,
+    lunch: Message,
+    bobs: FlaskClient,
+    woken: Woken,
+    headers: dict[str, str],
+) -> None:
+    address = f"/mail/messages/{lunch.id}/reply"
+    sent = {**values(bobs.get(address).text), "text": "Yes.\r\n"}
+    answer = bobs.post(address, data=sent, headers=headers)
+    message = the_message(session)
+    target = f"/mail/?queued={message.id}"
+    if headers:
+        assert (answer.status_code, answer.headers["HX-Redirect"]) == (204, target)
+    else:
+        assert (answer.status_code, answer.location) == (303, target)
+    assert message.in_reply_to == "<m2@firm.test>"
+    assert message.references == ["<m1@firm.test>", "<m2@firm.test>"]
+    assert (message.subject, message.text) == ("Re: Lunch", "Yes.\n")
+    assert message.to == [{"name": "Carol", "address": "carol@firm.test"}]
+    assert woken.said == [message.id]
+    raw = build(outbox.outgoing_of(message))
+    assert b"\r\nIn-Reply-To: <m2@firm.test>\r\n" in raw
+    assert b"\r\nReferences: <m1@firm.test> <m2@firm.test>\r\n" in raw
+
+
+def test_bob_may_change_everything_of_a_reply_but_what_it_answers(
+    session: Session, lunch: Message, bobs: FlaskClient, typed: dict[str, str]
+) -> None:
+    forged = {"in_reply_to": "<x@evil.test>", "references": "<x@evil.test>"}
+    bobs.post(f"/mail/messages/{lunch.id}/reply", data={**typed, **forged})
+    message = the_message(session)
+    assert (message.subject, message.text) == ("The plan", "Hello,\n\nhere it is.\n")
+    assert [one["address"] for one in message.to] == [CAROL, DAVE]
+    assert [one["address"] for one in message.bcc] == [ERIN]
+    assert message.in_reply_to == "<m2@firm.test>"
+
+
+@pytest.mark.parametrize("headers", [{}, FRAGMENT], ids=["page", "fragment"])
+def test_a_reply_that_is_refused_keeps_what_was_typed_and_not_what_was_prefilled(
+    session: Session,
+    lunch: Message,
+    bobs: FlaskClient,
+    typed: dict[str, str],
+    headers: dict[str, str],
+) -> None:
+    sent = {**typed, "to": "carol"}
+    answer = bobs.post(f"/mail/messages/{lunch.id}/reply", data=sent, headers=headers)
+    assert answer.status_code == 422
+    assert 'id="to-error"' in answer.text
+    assert same(values(answer.text), sent)
+    assert none_queued(session)
+    emptied = {**typed, "to": "", "cc": "", "bcc": "", "subject": "", "text": ""}
+    answer = bobs.post(f"/mail/messages/{lunch.id}/reply", data=emptied, headers=headers)
+    assert answer.status_code == 422
+    assert same(values(answer.text), emptied)
+
+
+def test_a_reply_that_is_sent_twice_queues_once(
+    session: Session, lunch: Message, bobs: FlaskClient
+) -> None:
+    address = f"/mail/messages/{lunch.id}/reply"
+    sent = values(bobs.get(address).text)
+    for _ in range(2):
+        assert bobs.post(address, data=sent).status_code == 303
+    assert the_message(session).subject == "Re: Lunch"
+
+
+def test_an_unreadable_message_can_be_answered_once_somebody_is_named(
+    app: Flask, session: Session, inbox: Folder, bobs: FlaskClient
+) -> None:
+    message = arrive(app, session, inbox, unreadable())
+    address = f"/mail/messages/{message.id}/reply"
+    sent = values(bobs.get(address).text)
+    assert bobs.post(address, data=sent).status_code == 422
+    assert bobs.post(address, data={**sent, "to": CAROL}).status_code == 303
+    assert (the_message(session).in_reply_to, the_message(session).references) == ("", [])
+
+
+@pytest.mark.parametrize("headers", [{}, FRAGMENT], ids=["page", "fragment"])
+def test_carol_neither_reads_nor_answers_bobs_mail(
+    session: Session,
+    lunch: Message,
+    carol: User,
+    carols: FlaskClient,
+    typed: dict[str, str],
+    headers: dict[str, str],
+) -> None:
+    own = mailbox_of(session, carol)
+    before = dump(session)
+    address = f"/mail/messages/{lunch.id}/reply"
+    answer = carols.get(address, headers=headers)
+    assert answer.status_code == 404
+    assert "At noon?" not in answer.text
+    sent = {**typed, "mailbox": str(own.id)}
+    assert carols.post(address, data=sent, headers=headers).status_code == 404
+    assert dump(session) == before
+
+
+def test_bob_does_not_answer_from_carols_mailbox(
+    session: Session, lunch: Message, carol: User, bobs: FlaskClient, typed: dict[str, str]
+) -> None:
+    sent = {**typed, "mailbox": str(mailbox_of(session, carol).id)}
+    answer = bobs.post(f"/mail/messages/{lunch.id}/reply", data=sent)
+    assert answer.status_code == 422
+    assert 'id="mailbox-error"' in answer.text
+    assert none_queued(session)
+
+
+# The outbox
+
+
+def test_an_empty_outbox_says_so(mailbox: Mailbox, bobs: FlaskClient) -> None:
+    assert "Nothing waits to be sent." in bobs.get("/mail/outbox").text
+
+
+def test_the_outbox_tells_what_became_of_each_message(
+    session: Session, mailbox: Mailbox, failed: OutgoingMessage, bobs: FlaskClient
+) -> None:
+    waiting = queued(session, mailbox, subject="Still here")
+    page = bobs.get("/mail/outbox").text
+    assert page.index(f'id="outgoing-{waiting.id}"') < page.index(f'id="outgoing-{failed.id}"')
+    waits, broken = page.split(f'id="outgoing-{failed.id}"')
+    assert "It is being sent." in waits
+    assert "/send-again" not in waits
+    assert "It went out, but was refused for some of the recipients." in broken
+    assert "550 &lt;b&gt;nobody&lt;/b&gt;" in broken
+    assert f'<span class="mono">{DAVE}</span>' in broken
+    assert f'<span class="mono">{CAROL}</span>' not in broken
+    for verb in ("send-again", "discard"):
+        assert f'action="/mail/outbox/{failed.id}/{verb}"' in broken
+
+
+def test_an_unconfirmed_message_says_that_it_may_have_arrived(
+    session: Session, mailbox: Mailbox, bobs: FlaskClient
+) -> None:
+    message = queued(session, mailbox)
+    outbox.claim(session, message.id, WORKER)
+    outbox.start_data(session, message.id, WORKER)
+    outbox.release(session, NOW)
+    page = bobs.get("/mail/outbox").text
+    assert "It may have arrived" in page
+    assert f'action="/mail/outbox/{message.id}/send-again"' in page
+
+
+def test_bob_sends_again_without_javascript(
+    session: Session, failed: OutgoingMessage, bobs: FlaskClient, woken: Woken
+) -> None:
+    answer = bobs.post(f"/mail/outbox/{failed.id}/send-again")
+    assert (answer.status_code, answer.location) == (303, "/mail/outbox")
+    message = the_message(session)
+    assert message.state is OutgoingState.QUEUED
+    assert list(message.recipients) == [CAROL]
+    assert woken.said == [failed.id]
+
+
+def test_bob_sends_again_in_the_page(
+    session: Session, failed: OutgoingMessage, bobs: FlaskClient, woken: Woken
+) -> None:
+    answer = bobs.post(f"/mail/outbox/{failed.id}/send-again", headers=FRAGMENT)
+    assert answer.status_code == 200
+    assert answer.text.lstrip().startswith('<div id="outbox">')
+    assert "<html" not in answer.text
+    assert "It is being sent." in answer.text
+    assert 'hx-swap-oob="innerHTML"' in answer.text
+    assert "It is sent again." in answer.text
+    assert the_message(session).state is OutgoingState.QUEUED
+    assert woken.said == [failed.id]
+
+
+def test_bob_discards_without_javascript(
+    session: Session, failed: OutgoingMessage, bobs: FlaskClient, woken: Woken
+) -> None:
+    answer = bobs.post(f"/mail/outbox/{failed.id}/discard")
+    assert (answer.status_code, answer.location) == (303, "/mail/outbox")
+    assert the_message(session).state is OutgoingState.SENT
+    assert "Nothing waits to be sent." in bobs.get("/mail/outbox").text
+
+
+def test_bob_discards_in_the_page(
+    session: Session, failed: OutgoingMessage, bobs: FlaskClient
+) -> None:
+    answer = bobs.post(f"/mail/outbox/{failed.id}/discard", headers=FRAGMENT)
+    assert answer.status_code == 200
+    assert answer.text.lstrip().startswith('<div id="outbox">')
+    assert "Discarded." in answer.text
+    assert f"outgoing-{failed.id}" not in answer.text
+    assert the_message(session).state is OutgoingState.SENT
+
+
+@pytest.mark.parametrize("headers", [{}, FRAGMENT], ids=["page", "fragment"])
+@pytest.mark.parametrize("verb", ["send-again", "discard"])
+def test_what_was_decided_in_another_window_is_not_decided_twice(
+    session: Session,
+    failed: OutgoingMessage,
+    bobs: FlaskClient,
+    woken: Woken,
+    verb: str,
+    headers: dict[str, str],
+) -> None:
+    bobs.post(f"/mail/outbox/{failed.id}/send-again")
+    before = dump(session)
+    answer = bobs.post(f"/mail/outbox/{failed.id}/{verb}", headers=headers)
+    assert answer.status_code == 409
+    assert "This has changed meanwhile" in answer.text
+    if headers:
+        assert answer.headers["HX-Reswap"] == "none"
+    assert dump(session) == before
+    assert woken.said == [failed.id]
+
+
+@pytest.mark.parametrize("headers", [{}, FRAGMENT], ids=["page", "fragment"])
+@pytest.mark.parametrize("verb", ["send-again", "discard"])
+def test_carol_decides_nothing_in_bobs_outbox(
+    session: Session,
+    failed: OutgoingMessage,
+    carols: FlaskClient,
+    woken: Woken,
+    verb: str,
+    headers: dict[str, str],
+) -> None:
+    before = dump(session)
+    answer = carols.post(f"/mail/outbox/{failed.id}/{verb}", headers=headers)
+    assert answer.status_code == 404
+    assert dump(session) == before
+    assert woken.said == []
+    assert "Nothing waits to be sent." in carols.get("/mail/outbox").text
+
+
+def test_nothing_is_decided_by_looking(failed: OutgoingMessage, bobs: FlaskClient) -> None:
+    for verb in ("send-again", "discard"):
+        assert bobs.get(f"/mail/outbox/{failed.id}/{verb}").status_code == 405
