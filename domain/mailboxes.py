@@ -220,8 +220,12 @@ def target(session: Session, mailbox_id: int, ring: KeyRing) -> Target | None:
 
 
 def due(session: Session, now: datetime) -> list[int]:
-    """Mailboxes whose time has come, but those that wait for a person."""
-    stopped = [state for state in MailboxState if state.needs_person]
+    """Mailboxes whose time has come, but those that only a person can heal.
+
+    A certificate may be renewed and a full mailbox emptied without a word to us; a password that
+    was refused is not tried again, for some providers lock out whoever insists.
+    """
+    stopped = [state for state in MailboxState if state.needs_person and not state.may_heal]
     return list(
         session.scalars(
             select(Mailbox.id)

@@ -46,10 +46,14 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """``older`` is the key to go on after, None at the end of the folder."""
+    """``more`` says whether older rows follow; ``last`` is the key to go on after."""
 
     rows: Sequence[Row[Any]]
-    older: Key | None
+    more: bool
+
+    @property
+    def last(self) -> Key | None:
+        return Key(self.rows[-1].received_at, self.rows[-1].id) if self.rows else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +126,9 @@ def page_until(session: Session, folder: Folder, until: Key) -> Page:
     found = session.execute(rows.limit(SHOWN_AGAIN_MOST)).all()
     if len(found) < PAGE:
         return page(session, folder)
-    last = found[-1]
-    return Page(found, Key(last.received_at, last.id))
+    shown = Page(found, more=False)
+    rest = page(session, folder, after=shown.last)
+    return Page(found, more=bool(rest.rows))
 
 
 def find(session: Session, person: User, message_id: int) -> Opened:
@@ -170,9 +175,7 @@ def _list(folder: Folder) -> Select[Any]:
 
 
 def _page(found: Sequence[Row[Any]], size: int) -> Page:
-    rows = found[:size]
-    older = Key(rows[-1].received_at, rows[-1].id) if len(found) > size else None
-    return Page(rows, older)
+    return Page(found[:size], more=len(found) > size)
 
 
 def mailbox_uuid(session: Session, message_id: int) -> uuid.UUID | None:

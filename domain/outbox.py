@@ -83,6 +83,7 @@ def queue(
         references=list(letter.references),
         form_key=form_key,
         recipients={},
+        queued_at=now,
         next_attempt_at=now,
     )
     session.add(message)
@@ -119,7 +120,8 @@ def find(session: Session, person: User, outgoing_id: int) -> OutgoingMessage:
 def send_again(session: Session, message: OutgoingMessage, now: datetime) -> None:
     """The person decided: to everyone who is not known to have it. Raises ConflictError."""
     _require_decision(message)
-    message.state, message.attempts, message.next_attempt_at = OutgoingState.QUEUED, 0, now
+    message.state, message.attempts = OutgoingState.QUEUED, 0
+    message.queued_at = message.next_attempt_at = now
     message.cause, message.server_words = "", ""
     message.recipients = {
         address: result for address, result in message.recipients.items() if result["delivered"]
@@ -266,9 +268,9 @@ def settle(
 def put_back(
     session: Session, message: OutgoingMessage, cause: str, words: str, now: datetime
 ) -> None:
-    """Tried again after a growing wait; after two days it has failed."""
+    """Tried again after a growing wait; two days after it was queued it has failed."""
     message.attempts += 1
-    if now - message.date > GIVE_UP_AFTER:
+    if now - message.queued_at > GIVE_UP_AFTER:
         _failed(session, message, cause, words)
         return
     message.state, message.claimed_by = OutgoingState.QUEUED, None

@@ -22,17 +22,20 @@ class MailboxGoneError(Exception):
     """The mailbox or folder was removed here while its server was being asked."""
 
 
-def sync_mailbox(job: Job, mailbox_id: int) -> None:
-    """Replays what the employee did, then follows every folder. Trouble becomes the state."""
+def sync_mailbox(job: Job, mailbox_id: int) -> bool:
+    """Replays what the employee did, then follows every folder. Trouble becomes the state.
+
+    Whether the mailbox worked.
+    """
     try:
         with job.step() as session:
             target = mailboxes.target(session, mailbox_id, job.ring)
     except SecretLostError:
         with job.step() as session:
             mailboxes.note_secret_lost(session, mailbox_id, job.clock())
-        return
+        return False
     if target is None:
-        return
+        return False
     try:
         with open_session(target.imap, target.credentials, job.network) as imap:
             _follow_all(job, imap, target)
@@ -45,6 +48,8 @@ def sync_mailbox(job: Job, mailbox_id: int) -> None:
     else:
         with job.step() as session:
             mailboxes.note_contact(session, mailbox_id, job.clock())
+        return True
+    return False
 
 
 def _follow_all(job: Job, imap: ImapSession, target: Target) -> None:

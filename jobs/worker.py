@@ -83,8 +83,9 @@ class Worker:
                 runner.wake(key)
 
     def _synchronise(self, mailbox_id: int) -> None:
-        sync_mailbox(self._job, mailbox_id)
-        self._watcher.watch(mailbox_id)
+        # One that was refused is left alone: watching would sign in once more.
+        if sync_mailbox(self._job, mailbox_id):
+            self._watcher.watch(mailbox_id)
 
     def _test(self, test_id: int) -> None:
         mailbox_id = run_test(self._job, test_id)

@@ -26,6 +26,11 @@ class MailboxState(enum.Enum):
     SECRET_LOST = "secret_lost"  # noqa: S105 - the name of a state
 
     @property
+    def may_heal(self) -> bool:
+        """Whether what is wrong may end without anybody telling us."""
+        return self in {MailboxState.CERTIFICATE_REFUSED, MailboxState.OVER_QUOTA}
+
+    @property
     def needs_person(self) -> bool:
         return self not in {
             MailboxState.CONNECTING,

@@ -61,6 +61,7 @@ class OutgoingMessage(Base):
     recipients: Mapped[dict[str, Any]] = mapped_column(default=dict)
     claimed_by: Mapped[UUID | None]
     attempts: Mapped[int] = mapped_column(default=0)
+    queued_at: Mapped[datetime]
     next_attempt_at: Mapped[datetime]
     cause: Mapped[str] = mapped_column(sa.String(40), default="")
     server_words: Mapped[str] = mapped_column(sa.String(500), default="")

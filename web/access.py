@@ -9,7 +9,7 @@ from flask import Flask, Response, abort, current_app, redirect, request, url_fo
 from flask.typing import ResponseReturnValue
 
 from web.fragments import is_fragment
-from web.viewer import viewer_or_none
+from web.viewer import note_seen, viewer_or_none
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -55,6 +55,7 @@ def _check() -> ResponseReturnValue | None:
         return None
     if request.method not in SAFE_METHODS:
         _refuse_foreign_origin()
+        note_seen()
     access = mark_of(current_app, request.endpoint)
     if access is Access.ANYONE:
         return None

@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from flask import Response, g, make_response, redirect, render_template, request
+from flask import (
+    Response,
+    flash,
+    g,
+    get_flashed_messages,
+    make_response,
+    redirect,
+    render_template,
+    request,
+)
 from flask.typing import ResponseReturnValue
 
 Kind = Literal["done", "failed"]
@@ -26,8 +35,10 @@ def toast(text: str, kind: Kind = "done") -> None:
 
 
 def toasts() -> list[Toast]:
-    found: list[Toast] = g.get("toasts", [])
-    return found
+    """Those of this answer, and those that were left for it by ``go``."""
+    if "toasts_left" not in g:
+        g.toasts_left = [Toast(str(text)) for text in get_flashed_messages()]
+    return [*g.toasts_left, *g.get("toasts", [])]
 
 
 def fragment(template: str, /, status: int = 200, **context: object) -> Response:
@@ -40,8 +51,13 @@ def page(template: str, /, status: int = 200, **context: object) -> Response:
     return _varying(make_response(render_template(template, **context), status))
 
 
-def go(address: str) -> ResponseReturnValue:
-    """To another page after a change: 303 for a form, HX-Redirect for htmx."""
+def go(address: str, words: str = "") -> ResponseReturnValue:
+    """To another page after a change: 303 for a form, HX-Redirect for htmx.
+
+    ``words`` are shown there as a toast.
+    """
+    if words:
+        flash(words)
     if is_fragment():
         return _varying(Response(status=204, headers={"HX-Redirect": address}))
     return redirect(address, 303)

@@ -85,7 +85,9 @@ def let_out() -> None:
 
 
 def note_seen() -> None:
-    """Keeps a session alive; at most one write in five minutes, and only by what writes anyway."""
+    """Keeps a session alive. Only with a request that writes, and at most once in five minutes;
+    the view's commit keeps it.
+    """
     found = viewer_or_none()
     if found is None:
         return

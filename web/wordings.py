@@ -39,6 +39,8 @@ VERB_WORDINGS: dict[str, Wording] = {
     ),
     "recipients_many": lambda **p: _("At most %(most)s recipients at a time.", **p),
     "recipient_missing": lambda: _("Type at least one recipient."),
-    "subject_broken": lambda **p: _("A subject has at most %(longest)s characters.", **p),
+    "subject_broken": lambda **p: _(
+        "A subject is one line of at most %(longest)s characters.", **p
+    ),
     "text_long": lambda **p: _("A message has at most %(longest)s characters.", **p),
 }

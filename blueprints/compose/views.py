@@ -112,7 +112,7 @@ def _queue(form: ComposeForm, letter: Letter) -> ResponseReturnValue:
     )
     db.session.commit()
     tasks().outgoing(message.id)
-    return go(url_for("messages.index", queued=message.id))
+    return go(url_for("messages.index"), _("It is being sent."))
 
 
 def _key(form: ComposeForm) -> uuid.UUID:
@@ -134,6 +134,6 @@ def _window(form: ComposeForm, **context: Any) -> ResponseReturnValue:
 
 def _outbox_changed(words: str) -> ResponseReturnValue:
     if not is_fragment():
-        return go(url_for("compose.outgoing"))
+        return go(url_for("compose.outgoing"), words)
     toast(words)
     return fragment("compose/_outbox.html", **mail_frame())

@@ -44,7 +44,7 @@ def set_preferences() -> ResponseReturnValue:
         theme=Theme[form.theme.data],
     )
     db.session.commit()
-    return go(url_for("profile.index"))
+    return go(url_for("profile.index"), _("Saved."))
 
 
 @blueprint.post("/password")
@@ -61,7 +61,8 @@ def change_password() -> ResponseReturnValue:
         else:
             sessions.end_all(db.session(), person(), but=viewer().session_id)
             db.session.commit()
-            return go(url_for("profile.index", changed="password"))
+            words = _("The password was changed. All other sessions were ended.")
+            return go(url_for("profile.index"), words)
     return _page(422, password=form)
 
 
@@ -71,7 +72,7 @@ def end_session(session_id: int) -> ResponseReturnValue:
     sessions.end(db.session(), person(), session_id)
     db.session.commit()
     if not is_fragment():
-        return go(url_for("profile.index"))
+        return go(url_for("profile.index"), _("Signed out there."))
     toast(_("Signed out there."))
     return fragment("shared/_nothing.html")
 
@@ -146,7 +147,6 @@ def _page(status: int = 200, **forms: object) -> ResponseReturnValue:
         "password": PasswordForm(formdata=None),
         "sessions": sessions.of_person(db.session(), me),
         "shortest": SHORTEST,
-        "changed": request.args.get("changed", ""),
     }
     return page("profile/index.html", status, **{**context, **forms})
 

@@ -85,7 +85,7 @@ def _window(
 
 def _saved(words: str) -> ResponseReturnValue:
     if not is_fragment():
-        return go(url_for("services.index"))
+        return go(url_for("services.index"), words)
     toast(words)
     response = fragment("services/_list.html", listed=services.listed(db.session()))
     response.headers["HX-Retarget"] = "#services"

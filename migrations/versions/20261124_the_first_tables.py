@@ -408,6 +408,7 @@ def upgrade() -> None:
         sa.Column("recipients", sa.JSON(), nullable=False),
         sa.Column("claimed_by", sa.Uuid(), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("queued_at", sa.DateTime(), nullable=False),
         sa.Column("next_attempt_at", sa.DateTime(), nullable=False),
         sa.Column("cause", sa.String(length=40), nullable=False),
         sa.Column("server_words", sa.String(length=500), nullable=False),

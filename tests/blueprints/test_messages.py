@@ -808,3 +808,20 @@ def test_the_two_mailboxes_of_bob_stand_below_each_other(
     page = bobs.get(f"/mail/folders/{inbox.id}").text
     assert page.index("bob@firm.test") < page.index("info@firm.test")
     assert session.scalars(select(Message)).all() == []
+
+
+def test_an_open_outbox_is_shown_anew_when_something_changed(
+    session: Session, mailbox: Mailbox, bobs: FlaskClient
+) -> None:
+    asked = bobs.get("/mail/changes?version=0&outbox=1", headers=FRAGMENT)
+    assert 'hx-target="#outbox"' in asked.text
+    assert 'hx-target="#outbox"' not in bobs.get("/mail/changes?version=0", headers=FRAGMENT).text
+
+
+def test_the_last_page_says_how_far_it_reaches_and_offers_no_older_one(
+    app: Flask, session: Session, inbox: Folder, bobs: FlaskClient
+) -> None:
+    arrive(app, session, inbox, letter("Only one"))
+    page = bobs.get(f"/mail/folders/{inbox.id}").text
+    assert 'id="until"' in page
+    assert "/older?" not in page

@@ -1,12 +1,13 @@
 """The profile: preferences, password, sessions, connecting mail."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from time_machine import TimeMachineFixture
 
 from domain import mailboxes, services
 from domain.secrets import KeyRing
@@ -219,3 +220,15 @@ def test_an_address_is_connected_once(
     answer = client.post(CONNECT, data=typed)
     assert answer.status_code == 422
     assert 'id="address-error"' in answer.text
+
+
+def test_whoever_comes_back_stays_signed_in(
+    session: Session, bob: User, signed_in: SignIn, time_machine: TimeMachineFixture
+) -> None:
+    client = signed_in(bob)
+    for days in (10, 20):
+        time_machine.move_to(datetime.now(UTC) + timedelta(days=10), tick=False)
+        form = {"language": "", "theme": "AUTO"}
+        assert client.post("/profile/preferences", data=form).location == "/profile/", days
+    time_machine.move_to(datetime.now(UTC) + timedelta(days=15), tick=False)
+    assert client.get("/profile/").location.startswith("/sign-in")

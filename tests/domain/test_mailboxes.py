@@ -239,11 +239,27 @@ def test_a_server_that_was_away_first_has_to_refuse_the_login_three_times_too(
         (Cause.OVER_QUOTA, MailboxState.OVER_QUOTA),
     ],
 )
-def test_what_needs_a_person_stops_at_once(
+def test_what_needs_a_person_is_said_at_once(
     rows: Session, mailbox: Mailbox, cause: Cause, state: MailboxState
 ) -> None:
     assert trouble(rows, mailbox, cause) is state
+    assert state.needs_person
+
+
+def test_a_password_that_is_not_wanted_is_not_tried_again(rows: Session, mailbox: Mailbox) -> None:
+    trouble(rows, mailbox, Cause.APP_PASSWORD_WANTED)
     assert mailboxes.due(rows, NOW + timedelta(days=1)) == []
+
+
+@pytest.mark.parametrize("cause", [Cause.CERTIFICATE_EXPIRED, Cause.OVER_QUOTA])
+def test_what_may_have_been_mended_without_a_word_is_looked_at_again_and_heals(
+    rows: Session, mailbox: Mailbox, cause: Cause
+) -> None:
+    trouble(rows, mailbox, *[cause] * 20)
+    assert mailboxes.due(rows, NOW + timedelta(minutes=10)) == []
+    assert mailboxes.due(rows, NOW + timedelta(minutes=15)) == [mailbox.id]
+    mailboxes.note_contact(rows, mailbox.id, NOW)
+    assert mailbox.state is MailboxState.WORKING
 
 
 @pytest.mark.parametrize("cause", [Cause.THROTTLED, Cause.UNAVAILABLE, Cause.NAME_NOT_FOUND])

@@ -58,8 +58,8 @@ def uids(rows: Session, listed: Page) -> list[int | None]:
 
 def read_to_the_end(rows: Session, own: Folder) -> list[list[int | None]]:
     pages = [messages.page(rows, own)]
-    while (older := pages[-1].older) is not None:
-        pages.append(messages.page(rows, own, after=older))
+    while pages[-1].more:
+        pages.append(messages.page(rows, own, after=pages[-1].last))
     return [uids(rows, one) for one in pages]
 
 
@@ -72,7 +72,7 @@ def test_a_list_is_read_in_pages_of_fifty_newest_first(rows: Session, inbox: Fol
 
 def test_a_page_that_is_exactly_full_is_the_last_one(rows: Session, inbox: Folder) -> None:
     fill(rows, inbox, PAGE, lambda uid: uid)
-    assert messages.page(rows, inbox).older is None
+    assert not messages.page(rows, inbox).more
 
 
 def test_what_came_at_the_same_moment_is_listed_once_each(rows: Session, inbox: Folder) -> None:
@@ -86,18 +86,18 @@ def test_what_is_removed_or_arrives_between_two_pages_moves_nothing(
 ) -> None:
     fill(rows, inbox, 101, lambda uid: uid)
     first = messages.page(rows, inbox)
-    assert first.older is not None
+    assert first.more
     # The last row shown, some before it, one after it; and something new above.
     folder.forget(rows, inbox, [52, 60, 61, 50])
     folder.store(rows, inbox, [fetched(letter("New"), 500, received_at=NOW + timedelta(days=9))])
-    second = messages.page(rows, inbox, after=first.older)
+    second = messages.page(rows, inbox, after=first.last)
     assert uids(rows, second) == [51, *range(49, 0, -1)]
-    assert second.older is None
+    assert not second.more
 
 
 def test_a_page_is_read_along_the_index_and_never_sorted(rows: Session, inbox: Folder) -> None:
     fill(rows, inbox, 3 * PAGE, lambda uid: uid)
-    key = messages.page(rows, inbox).older
+    key = messages.page(rows, inbox).last
     assert key is not None
     for ask in (
         lambda: messages.page(rows, inbox),
@@ -113,7 +113,7 @@ def test_a_page_is_read_along_the_index_and_never_sorted(rows: Session, inbox: F
 
 def test_a_later_page_begins_at_its_key_and_not_at_the_top(rows: Session, inbox: Folder) -> None:
     fill(rows, inbox, 3 * PAGE, lambda uid: uid)
-    key = messages.page(rows, inbox).older
+    key = messages.page(rows, inbox).last
     assert key is not None
     (plan,) = plans(rows, lambda: messages.page(rows, inbox, after=key))
     assert "received_at" in plan, plan
@@ -159,12 +159,23 @@ def plans(rows: Session, ask: Callable[[], object]) -> list[str]:
 
 def test_a_list_that_is_shown_again_reaches_as_far_as_before(rows: Session, inbox: Folder) -> None:
     fill(rows, inbox, 130, lambda uid: uid)
-    second = messages.page(rows, inbox, after=messages.page(rows, inbox).older)
-    assert second.older is not None
+    second = messages.page(rows, inbox, after=messages.page(rows, inbox).last)
+    assert second.last is not None
     folder.store(rows, inbox, [fetched(letter("New"), 500, received_at=NOW + timedelta(days=9))])
-    again = messages.page_until(rows, inbox, second.older)
+    again = messages.page_until(rows, inbox, second.last)
     assert uids(rows, again) == [500, *range(130, 30, -1)]
-    assert again.older == second.older
+    assert again.last == second.last
+    assert again.more
+
+
+def test_a_list_that_was_read_to_its_end_is_shown_again_to_its_end(
+    rows: Session, inbox: Folder
+) -> None:
+    fill(rows, inbox, 60, lambda uid: uid)
+    second = messages.page(rows, inbox, after=messages.page(rows, inbox).last)
+    assert second.last is not None
+    again = messages.page_until(rows, inbox, second.last)
+    assert (len(again.rows), again.more) == (60, False)
 
 
 def test_a_list_that_is_shown_again_has_at_most_five_hundred_rows(
@@ -173,14 +184,14 @@ def test_a_list_that_is_shown_again_has_at_most_five_hundred_rows(
     fill(rows, inbox, 520, lambda uid: uid)
     again = messages.page_until(rows, inbox, Key(NOW, 1))
     assert len(again.rows) == 500
-    assert again.older == Key(again.rows[-1].received_at, again.rows[-1].id)
+    assert again.last == Key(again.rows[-1].received_at, again.rows[-1].id)
 
 
 def test_a_list_of_which_much_was_removed_is_filled_up_to_a_page(
     rows: Session, inbox: Folder
 ) -> None:
     fill(rows, inbox, 101, lambda uid: uid)
-    until = messages.page(rows, inbox).older
+    until = messages.page(rows, inbox).last
     assert until is not None
     folder.forget(rows, inbox, range(60, 102))
     assert uids(rows, messages.page_until(rows, inbox, until)) == list(range(59, 9, -1))

@@ -360,6 +360,17 @@ def test_after_two_days_it_has_failed(rows: Session, mailbox: Mailbox) -> None:
     assert (message.cause, message.server_words) == ("refused_for_now", "4.3.0 later")
 
 
+def test_what_is_sent_again_has_two_days_of_its_own(rows: Session, mailbox: Mailbox) -> None:
+    message = queued(rows, mailbox, CAROL)
+    again = NOW + 30 * DAY
+    assert settled(rows, message, {CAROL: UNKNOWN}, None) is S.FAILED
+    outbox.send_again(rows, message, again)
+    for later, state in ((2 * DAY, S.QUEUED), (3 * DAY, S.FAILED)):
+        assert outbox.claim(rows, message.id, HERE) is not None
+        outbox.settle(rows, message.id, {CAROL: LATER}, None, again + later)
+        assert state_of(rows, message) is state
+
+
 def test_after_two_days_without_a_connection_it_has_failed_too(
     rows: Session, mailbox: Mailbox
 ) -> None:
