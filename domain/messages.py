@@ -1,17 +1,16 @@
 """Reading mail: folders, lists and messages of one person."""
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Row, Select, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Select, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from domain.errors import NotFoundError
 from mail import safe_html
-from mail.mime.parse import ParsedMessage
+from mail.mime.parse import html_of
 from models.mailboxes import Mailbox
 from models.messages import Folder, FolderRole, Message, MessageContent
 from models.people import User
@@ -134,10 +133,7 @@ def page_until(session: Session, folder: Folder, until: Key) -> Page:
 def find(session: Session, person: User, message_id: int) -> Opened:
     """Raises NotFoundError when it is not this person's."""
     own = session.execute(
-        select(Message, MessageContent, Mailbox)
-        .join(MessageContent, MessageContent.message_id == Message.id)
-        .join(Mailbox, Message.mailbox_id == Mailbox.id)
-        .where(Message.id == message_id, Mailbox.user_id == person.id)
+        _opened().where(Message.id == message_id, Mailbox.user_id == person.id)
     ).one_or_none()
     if own is None:
         raise NotFoundError
@@ -152,17 +148,11 @@ def keep_safe_html(session: Session, message_id: int, html: str, sanitiser: int)
     )
 
 
-def without_safe_html(session: Session, message_id: int, sanitiser: int) -> Message | None:
+def without_safe_html(session: Session, message_id: int, sanitiser: int) -> Opened | None:
     """The message, if what is kept of its HTML is missing or from an older sanitiser."""
-    stale = or_(
-        MessageContent.safe_html_version.is_(None),
-        MessageContent.safe_html_version != sanitiser,
-    )
-    return session.scalar(
-        select(Message)
-        .join(MessageContent, MessageContent.message_id == Message.id)
-        .where(Message.id == message_id, stale)
-    )
+    found = session.execute(_opened().where(Message.id == message_id, _is_stale(sanitiser)))
+    row = found.one_or_none()
+    return None if row is None else Opened(row[0], row[1], row[2])
 
 
 def _list(folder: Folder) -> Select[Any]:
@@ -178,29 +168,56 @@ def _page(found: Sequence[Row[Any]], size: int) -> Page:
     return Page(found[:size], more=len(found) > size)
 
 
-def mailbox_uuid(session: Session, message_id: int) -> uuid.UUID | None:
-    """Under which name the message's source is kept."""
-    return session.scalar(
-        select(Mailbox.uuid)
-        .join(Message, Message.mailbox_id == Mailbox.id)
-        .where(Message.id == message_id)
+def _opened() -> Select[Message, MessageContent, Mailbox]:
+    return (
+        select(Message, MessageContent, Mailbox)
+        .join(MessageContent, MessageContent.message_id == Message.id)
+        .join(Mailbox, Message.mailbox_id == Mailbox.id)
     )
 
 
-def safe_html_of(parsed: ParsedMessage, message_id: int) -> str:
+def _is_stale(sanitiser: int) -> ColumnElement[bool]:
+    return or_(
+        MessageContent.safe_html_version.is_(None),
+        MessageContent.safe_html_version != sanitiser,
+    )
+
+
+def safe_html_of(content: MessageContent, raw: bytes) -> str:
     """The message's HTML made harmless; its text where there is none or it is too deep.
 
-    Pictures of the message itself are asked for at the route of its parts.
+    Pictures of the message itself are asked for at the route of its parts. Raises UnparseableError.
     """
-    if parsed.html is None:
-        return safe_html.text_to_html(parsed.text)
-    pictures = {part.content_id: part.path for part in parsed.parts if part.content_id}
+    html = html_of(raw)
+    if html is None:
+        return safe_html.text_to_html(content.text)
+    pictures = {part["content_id"]: part["path"] for part in content.parts if part["content_id"]}
 
     def address(content_id: str) -> str | None:
         path = pictures.get(content_id)
-        return None if path is None else f"/mail/messages/{message_id}/parts/{path}"
+        return None if path is None else f"/mail/messages/{content.message_id}/parts/{path}"
 
     try:
-        return safe_html.sanitise(parsed.html, cid_address=address).html
+        return safe_html.sanitise(html, cid_address=address).html
     except safe_html.TooComplex:
-        return safe_html.text_to_html(parsed.text)
+        return safe_html.text_to_html(content.text)
+
+
+def unprepared(session: Session, mailbox_id: int, sanitiser: int) -> list[int]:
+    """Of the inbox's newest page, the messages whose HTML nobody has made harmless yet."""
+    newest = (
+        select(Message.id)
+        .join(Folder)
+        .where(Folder.mailbox_id == mailbox_id, Folder.role == FolderRole.INBOX)
+        .order_by(Message.received_at.desc(), Message.id.desc())
+        .limit(PAGE)
+    )
+    return list(
+        session.scalars(
+            select(MessageContent.message_id).where(
+                MessageContent.message_id.in_(newest),
+                MessageContent.headers["has_html"].as_boolean(),
+                _is_stale(sanitiser),
+            )
+        )
+    )

@@ -9,7 +9,7 @@ from typing import IO
 
 from huey import Huey
 
-from domain import mailboxes, outbox
+from domain import mailboxes, messages, outbox
 from jobs import tasks
 from jobs.connecting import run_test
 from jobs.context import Job
@@ -18,6 +18,7 @@ from jobs.preparing import prepare
 from jobs.runner import Runner
 from jobs.sync import sync_mailbox
 from jobs.watcher import Watcher
+from mail import safe_html
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,14 @@ class Worker:
         # One that was refused is left alone: watching would sign in once more.
         if sync_mailbox(self._job, mailbox_id):
             self._watcher.watch(mailbox_id)
+            self._prepare_newest(mailbox_id)
+
+    def _prepare_newest(self, mailbox_id: int) -> None:
+        """So that what is opened first need not be made harmless while somebody waits."""
+        with self._job.step() as session:
+            newest = messages.unprepared(session, mailbox_id, safe_html.VERSION)
+        for message_id in newest:
+            self._prepare.wake(message_id)
 
     def _test(self, test_id: int) -> None:
         mailbox_id = run_test(self._job, test_id)

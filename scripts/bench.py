@@ -38,7 +38,17 @@ from domain.sync.plan import Announced, Flags
 from mail.mime.parse import ParsedMessage, parse
 from mail.security import Security
 from mail.server_string import ServerAddress
-from models import ConnectionTest, Folder, FolderRole, Mailbox, Message, Role, User, db
+from models import (
+    ConnectionTest,
+    Folder,
+    FolderRole,
+    Mailbox,
+    Message,
+    MessageContent,
+    Role,
+    User,
+    db,
+)
 from models.base import session_factory
 from models.source_store import SourceStore
 from scripts.house import ROOT, free_port, until_listening
@@ -347,7 +357,7 @@ def _keep_safe_html(data: Path, message: int) -> None:
         row = session.get_one(Message, message)
         mailbox = session.get_one(Mailbox, row.mailbox_id)
         raw = app.extensions["postroom_store"].get(mailbox.uuid, str(row.source_hash))
-        html = messages.safe_html_of(parse(raw), message)
+        html = messages.safe_html_of(session.get_one(MessageContent, message), raw)
         messages.keep_safe_html(session, message, html, safe_html.VERSION)
 
 

@@ -15,12 +15,15 @@ from web import fragments
 
 log = logging.getLogger(__name__)
 
+# SQLite's names for "somebody else is writing", and their extended forms.
+_BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
+
 
 def install(app: Flask) -> None:
     app.register_error_handler(NotFoundError, _not_found)
     app.register_error_handler(ConflictError, _conflict)
     app.register_error_handler(CSRFError, _stale_form)
-    app.register_error_handler(OperationalError, _database_busy)
+    app.register_error_handler(OperationalError, _database_refused)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
 
@@ -50,8 +53,11 @@ def _stale_form(_error: Exception) -> ResponseReturnValue:
     )
 
 
-def _database_busy(error: OperationalError) -> ResponseReturnValue:
-    log.error("the database refused: %s", type(error.orig).__name__)
+def _database_refused(error: OperationalError) -> ResponseReturnValue:
+    reason = str(getattr(error.orig, "sqlite_errorname", ""))
+    if not reason.startswith(_BUSY):
+        return _unexpected(error)
+    log.error("the database is busy: %s", reason)
     db.session.rollback()
     return _answer(
         503,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from domain import mailboxes, messages, outbox
+from domain import messages, outbox
 from models import db
 from models.messages import Folder
 from web.viewer import person
@@ -11,10 +11,12 @@ from web.viewer import person
 def mail_frame(current: Folder | None = None) -> dict[str, Any]:
     """Mailboxes, folders, the outbox, and the version that the page shows."""
     session, me = db.session(), person()
+    groups = messages.folders(session, me)
+    boxes = [mailbox for mailbox, _ in groups]
     return {
-        "groups": messages.folders(session, me),
-        "mailboxes": mailboxes.connected(session, me),
+        "groups": groups,
+        "mailboxes": boxes,
         "outgoing": outbox.unfinished(session, me),
-        "version": messages.version(session, me),
+        "version": sum(mailbox.version for mailbox in boxes),
         "current": current,
     }

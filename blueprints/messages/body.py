@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 from domain.errors import NotFoundError
 from domain.messages import Opened, safe_html_of
 from mail import safe_html
-from mail.mime.parse import NoSuchPartError, UnparseableError, parse, part_content
+from mail.mime.parse import NoSuchPartError, UnparseableError, part_content
 from models.source_store import SourceMissingError
 from web.house import store, tasks
 from web.viewer import person
@@ -66,7 +66,7 @@ def _body(opened: Opened) -> str:
         return safe_html.text_to_html(content.text)
     tasks().prepare(opened.message.id)
     try:
-        return safe_html_of(parse(_source(opened)), opened.message.id)
+        return safe_html_of(content, _source(opened))
     except (UnparseableError, NotFoundError):
         return safe_html.text_to_html(content.text)
 

@@ -8,9 +8,10 @@ from flask import Blueprint, Response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from blueprints.messages.body import frame_answer, part_answer, source_answer
+from blueprints.messages.rows import row_face
 from domain import messages
 from domain.errors import NotFoundError
-from domain.messages import Key, Opened
+from domain.messages import Key, Page
 from domain.sync import changes
 from models import db
 from models.messages import Folder
@@ -40,8 +41,7 @@ def index() -> ResponseReturnValue:
 @signed_in
 def folder(folder_id: int) -> ResponseReturnValue:
     own = messages.find_folder(db.session(), person(), folder_id)
-    listed = messages.page(db.session(), own)
-    return page("messages/folder.html", **mail_frame(own), folder=own, listed=listed)
+    return page("messages/folder.html", **mail_frame(own), **_list(own))
 
 
 @blueprint.get("/folders/<int:folder_id>/older")
@@ -51,8 +51,8 @@ def older(folder_id: int) -> ResponseReturnValue:
     own = messages.find_folder(db.session(), person(), folder_id)
     listed = messages.page(db.session(), own, after=_key(request.args.get("after", "")))
     if is_fragment():
-        return fragment("messages/_rows.html", folder=own, listed=listed)
-    return page("messages/folder.html", **mail_frame(own), folder=own, listed=listed)
+        return fragment("messages/_rows.html", **_list(own, listed))
+    return page("messages/folder.html", **mail_frame(own), **_list(own, listed))
 
 
 @blueprint.get("/messages/<int:message_id>")
@@ -62,8 +62,8 @@ def show(message_id: int) -> ResponseReturnValue:
     if is_fragment():
         return fragment("messages/_message.html", opened=opened)
     own = messages.find_folder(db.session(), person(), opened.message.folder_id)
-    listed = messages.page(db.session(), own)
-    return page("messages/folder.html", **mail_frame(own), folder=own, listed=listed, opened=opened)
+    shown = _list(own, opened=message_id)
+    return page("messages/folder.html", **mail_frame(own), **shown, opened=opened)
 
 
 @blueprint.get("/messages/<int:message_id>/body")
@@ -107,15 +107,23 @@ def newer() -> ResponseReturnValue:
     if request.args.get("version") == str(version):
         return Response(status=204)
     own = _shown_folder()
-    listed = None
-    if own is not None:
-        until = request.args.get("until", "")
-        listed = (
-            messages.page_until(db.session(), own, _key(until))
-            if until
-            else messages.page(db.session(), own)
-        )
-    return fragment("messages/_changes.html", **mail_frame(own), folder=own, listed=listed)
+    shown = {} if own is None else _list(own, _as_far_as(own, request.args.get("until", "")))
+    return fragment("messages/_changes.html", **mail_frame(own), **shown)
+
+
+def _list(own: Folder, listed: Page | None = None, *, opened: int = 0) -> dict[str, Any]:
+    """What a list of messages is made of; without ``listed`` its first page."""
+    return {
+        "folder": own,
+        "listed": listed or messages.page(db.session(), own),
+        "face": row_face(own, opened),
+    }
+
+
+def _as_far_as(own: Folder, until: str) -> Page:
+    """The rows that an open page shows already, and what is newer."""
+    session = db.session()
+    return messages.page_until(session, own, _key(until)) if until else messages.page(session, own)
 
 
 def _shown_folder() -> Folder | None:
@@ -136,12 +144,9 @@ def _set_seen(message_id: int, *, seen: bool) -> ResponseReturnValue:
         tasks().mailbox(opened.mailbox.id)
     if not is_fragment():
         return go(url_for("messages.show", message_id=message_id))
-    return fragment("messages/_seen.html", **_seen_parts(opened))
-
-
-def _seen_parts(opened: Opened) -> dict[str, Any]:
     own = messages.find_folder(db.session(), person(), opened.message.folder_id)
-    return {**mail_frame(own), "opened": opened, "folder": own, "row": opened.message}
+    face = row_face(own, message_id)
+    return fragment("messages/_seen.html", **mail_frame(own), opened=opened, face=face)
 
 
 def _key(text: str) -> Key:

@@ -26,6 +26,7 @@ __all__ = [
     "ParsedMessage",
     "Part",
     "UnparseableError",
+    "html_of",
     "parse",
     "part_content",
 ]
@@ -82,6 +83,12 @@ def parse(raw: bytes) -> ParsedMessage:
         preview=_preview(text),
         parts=parts,
     )
+
+
+def html_of(raw: bytes) -> str | None:
+    """The HTML that ``parse`` finds, without the rest. Raises UnparseableError."""
+    _, found = leaves(raw)
+    return _html([leaf for leaf in found if _is_body(leaf)])
 
 
 def part_content(raw: bytes, path: str) -> tuple[Part, bytes]:

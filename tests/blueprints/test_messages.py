@@ -15,7 +15,7 @@ from domain.sync import folders
 from mail import safe_html
 from mail.mime.parse import parse
 from mail.server_errors import Cause, MailServerError, Step
-from models import FlagChange, Folder, Mailbox, Message, PendingChange, User
+from models import FlagChange, Folder, Mailbox, Message, MessageContent, PendingChange, User
 from models.source_store import SourceStore
 from tests.conftest import FRAGMENT, SignIn
 from tests.mailroom import (
@@ -374,7 +374,8 @@ def test_own_pictures_of_a_message_are_asked_for_at_the_route_of_its_parts(
     (picture,) = [part for part in parse(raw).parts if part.is_inline_image]
     with app.test_request_context():
         address = url_for("messages.part", message_id=message.id, path=picture.path)
-    assert f'src="{address}"' in messages.safe_html_of(parse(raw), message.id)
+    content = session.get_one(MessageContent, message.id)
+    assert f'src="{address}"' in messages.safe_html_of(content, raw)
     assert f'src="{address}"' in bobs.get(f"/mail/messages/{message.id}/body").text
     answer = bobs.get(address)
     assert (answer.mimetype, answer.data) == ("image/png", PNG)

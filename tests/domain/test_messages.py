@@ -1,10 +1,11 @@
 """Lists and messages: what a page of mail costs, and to whom it belongs."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from domain import messages
@@ -249,12 +250,31 @@ def test_html_is_kept_with_the_version_of_what_made_it_harmless(
 ) -> None:
     fill(rows, inbox, 1, lambda uid: uid)
     message = rows.query(Message).one()
-    assert messages.mailbox_uuid(rows, message.id) == mailbox.uuid
-    assert messages.without_safe_html(rows, message.id, safe_html.VERSION) is message
+    found = messages.without_safe_html(rows, message.id, safe_html.VERSION)
+    assert found is not None
+    assert (found.message, found.mailbox) == (message, mailbox)
     messages.keep_safe_html(rows, message.id, "<p>x</p>", safe_html.VERSION)
     assert messages.without_safe_html(rows, message.id, safe_html.VERSION) is None
-    assert messages.without_safe_html(rows, message.id, safe_html.VERSION + 1) is message
+    assert messages.without_safe_html(rows, message.id, safe_html.VERSION + 1) is not None
     assert rows.get_one(MessageContent, message.id).safe_html == "<p>x</p>"
+
+
+def safe_html_of(raw: bytes) -> str:
+    parsed = parse(raw)
+    parts = [asdict(part) for part in parsed.parts]
+    return messages.safe_html_of(MessageContent(message_id=7, text=parsed.text, parts=parts), raw)
+
+
+def test_of_the_newest_page_what_has_html_is_prepared_once(
+    rows: Session, inbox: Folder, mailbox: Mailbox
+) -> None:
+    batch = [fetched(letter("plain"), 1), fetched(letter("html", html="<p>x</p>"), 2)]
+    folder.store(rows, inbox, batch)
+    newest = {message.uid: message.id for message in rows.scalars(select(Message))}
+    assert messages.unprepared(rows, mailbox.id, safe_html.VERSION) == [newest[2]]
+    messages.keep_safe_html(rows, newest[2], "<p>x</p>", safe_html.VERSION)
+    assert messages.unprepared(rows, mailbox.id, safe_html.VERSION) == []
+    assert messages.unprepared(rows, mailbox.id, safe_html.VERSION + 1) == [newest[2]]
 
 
 def test_own_pictures_are_asked_for_at_their_message_and_others_not_at_all() -> None:
@@ -262,16 +282,16 @@ def test_own_pictures_are_asked_for_at_their_message_and_others_not_at_all() -> 
         html='<p>Look: <img src="cid:logo@firm"><img src="cid:other"><script>alert(1)</script></p>',
         attachments=[Attachment(PNG, "image/png", "logo.png", cid="logo@firm")],
     )
-    html = messages.safe_html_of(parse(raw), 7)
+    html = safe_html_of(raw)
     assert html.count("/mail/messages/7/parts/") == 1
     assert "cid:" not in html
     assert "<script" not in html
 
 
 def test_html_that_is_too_deep_is_shown_as_its_text() -> None:
-    html = messages.safe_html_of(parse(letter(body="", html="<b>" * 200_000 + "deep")), 7)
+    html = safe_html_of(letter(body="", html="<b>" * 200_000 + "deep"))
     assert "<b>" not in html
-    assert messages.safe_html_of(parse(letter(body="1 < 2")), 7).startswith("1 &lt; 2")
+    assert safe_html_of(letter(body="1 < 2")).startswith("1 &lt; 2")
 
 
 def test_a_folder_of_fifty_thousand_messages_opens_by_reading_one_page(
