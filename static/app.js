@@ -119,6 +119,13 @@ function fadeToasts() {
   }
 }
 
+function sayNoAnswer() {
+  const toasts = document.getElementById("toasts");
+  if (toasts.querySelector(".toast-failed")) return;
+  toasts.append(document.getElementById("network-trouble").content.cloneNode(true));
+  fadeToasts();
+}
+
 let pollTimer = null;
 
 function poll() {
@@ -231,11 +238,12 @@ document.addEventListener("htmx:after:swap", () => {
   if (opened) document.title = opened.dataset.title;
 });
 
-document.addEventListener("htmx:error", () => {
-  const toasts = document.getElementById("toasts");
-  if (toasts.querySelector(".toast-failed")) return;
-  toasts.append(document.getElementById("network-trouble").content.cloneNode(true));
-  fadeToasts();
+document.addEventListener("htmx:error", sayNoAnswer);
+
+// Postroom's own errors bring their words with them; those of a proxy before it do not.
+document.addEventListener("htmx:response:error", (event) => {
+  const { response, text } = event.detail.ctx;
+  if (response.status >= 500 && !text.includes('id="toasts"')) sayNoAnswer();
 });
 
 document.documentElement.classList.add("has-js");

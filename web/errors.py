@@ -1,12 +1,13 @@
 """Errors, mapped once for all: a page or a fragment that says what happened and what to do."""
 
 import logging
+from contextlib import suppress
 
-from flask import Flask, Response, current_app
+from flask import Flask, Response, current_app, g
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from domain.errors import ConflictError, NotFoundError
@@ -58,7 +59,7 @@ def _database_refused(error: OperationalError) -> ResponseReturnValue:
     if not reason.startswith(_BUSY):
         return _unexpected(error)
     log.error("the database is busy: %s", reason)
-    db.session.rollback()
+    _without_database()
     return _answer(
         503,
         _("The database is busy"),
@@ -78,23 +79,42 @@ def _http(error: HTTPException) -> ResponseReturnValue:
         ),
         405: (_("This is not allowed"), _("Use the buttons of the page to change something.")),
         413: (_("This is too large"), _("Send less at a time.")),
+        422: (_("This cannot be accepted"), _("Go back, look at what was typed and try again.")),
+        429: (_("Too many requests"), _("Wait a few minutes, then try again.")),
+        503: (
+            _("Postroom is being updated"),
+            _("This takes a minute or two. Nothing is lost; load the page again then."),
+        ),
     }
     title, text = words.get(
         code, (_("This request cannot be answered"), _("Go back, load the page again and retry."))
     )
-    return _answer(code, title, text)
+    if code == 503:
+        _without_database()
+    response = _answer(code, title, text)
+    retry_after = getattr(error, "retry_after", None)
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
+    return response
 
 
 def _unexpected(error: Exception) -> ResponseReturnValue:
     if current_app.testing:
         raise error
-    log.exception("a request failed")
-    db.session.rollback()
+    log.error("a request failed", exc_info=error)
+    _without_database()
     return _answer(
         500,
         _("Something went wrong here"),
         _("It is written to the log. Try once more; if it stays, tell your administrator."),
     )
+
+
+def _without_database() -> None:
+    """The page that says so must not need what just failed."""
+    with suppress(SQLAlchemyError):
+        db.session.rollback()
+    g.viewer_unknown = True
 
 
 def _answer(status: int, title: str, text: str) -> Response:

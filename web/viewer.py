@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from flask import Flask, current_app, session
+from flask import Flask, current_app, g, session
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
 
 from domain import sessions
@@ -30,7 +30,8 @@ class Viewer(UserMixin):  # type: ignore[misc]
 
 
 def install(app: Flask) -> None:
-    login_manager.init_app(app)
+    # Templates are given our own viewer, who may be left out where the database is broken.
+    login_manager.init_app(app, add_context_processor=False)
     # Our sessions are rows; the library's own fingerprint of the browser adds nothing.
     login_manager.session_protection = None
 
@@ -42,6 +43,8 @@ def _load(token: str) -> Viewer | None:
 
 
 def viewer_or_none() -> Viewer | None:
+    if g.get("viewer_unknown"):  # the database cannot be asked
+        return None
     return current_user if isinstance(current_user._get_current_object(), Viewer) else None  # noqa: SLF001 - Flask-Login's proxy has no public name for it
 
 
