@@ -16,9 +16,9 @@ ADDRESS_LONGEST = 320
 RECIPIENTS_MOST = 200
 LINE_LONGEST = 20_000
 
-_QUOTED: Final = r'"(?:[^"\\\n]|\\.)*+"'
+_QUOTED: Final = r'"(?:[^"\\\n]|\\.)*"'
 # Up to a separator that stands in no quotation marks.
-_PIECE: Final = re.compile(rf"((?:{_QUOTED}|[^\",;\n])*+)(?:[,;\n]|\Z)")
+_PIECE: Final = re.compile(rf"((?:{_QUOTED}|[^\",;\n])*)(?:[,;\n]|\Z)")
 _PERSON: Final = re.compile(
     r'(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<name>[^"<>@]*))\s*<(?P<address>[^<>]+)>|(?P<bare>[^"<>]+)'
 )

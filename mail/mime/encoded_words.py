@@ -11,11 +11,11 @@ from mail.mime.transfer import decode_base64
 
 # The encoded text ends at "?=" and never goes on past another "=?": however many words lack
 # their end, each character is looked at once.
-WORD: Final = r"=\?[^?=\s]{1,60}\?[bBqQ]\?(?:[^?=\s]|\?(?!=)|=(?!\?[^=]))*+\?="
+WORD: Final = r"=\?[^?=\s]{1,60}\?[bBqQ]\?(?:[^?=\s]|\?(?!=)|=(?!\?[^=]))*\?="
 _WORD: Final = re.compile(
     # Words with spaces in them are wrong, and common.
     r"=\?(?P<charset>[^?=\s]{1,60})\?(?P<encoding>[bBqQ])\?"
-    r"(?P<text>(?:[^?=]|\?(?!=)|=(?!\?[^=]))*+)\?="
+    r"(?P<text>(?:[^?=]|\?(?!=)|=(?!\?[^=]))*)\?="
 )
 _BEYOND_ASCII: Final = re.compile(r"([^\x00-\x7f]+)")
 # RFC 2047, section 2: lines of 76 characters, of which "Subject: " may be 9, and "=?utf-8?b?" and

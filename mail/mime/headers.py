@@ -31,13 +31,13 @@ _DATE_LONGEST: Final = 200
 # A name, a colon, and a value with its folded lines. White space before the colon is obsolete
 # (RFC 5322, 4.5). A lone CR or LF ends a line too: mail that went through a file has them.
 _FIELD: Final = re.compile(
-    rb"([!-9;-~]++)[ \t]*+:([^\r\n]*+(?:(?:\r\n|\r|\n)[ \t][^\r\n]*+)*+)(?:\r\n|\r|\n|\Z)"
+    rb"([!-9;-~]++)[ \t]*+:([^\r\n]*+(?:(?:\r\n|\r|\n)[ \t][^\r\n]*+)*)(?:\r\n|\r|\n|\Z)"
 )
 # What may stand before the fields: the line of a mailbox file, folded lines of nothing, ":". Lines
 # of white space do so at the beginning of a message alone: in a part they may be the empty line.
 _STRAY: Final = re.compile(
     rb"(?:From (?![ \t]*+:)|[ \t]+[^\s]|:)[^\r\n]*+(?:\r\n|\r|\n|\Z)"
-    rb"|\A(?:[ \t]++(?:\r\n|\r|\n))++"
+    rb"|\A(?:[ \t]++(?:\r\n|\r|\n))+"
 )
 _LINE_END: Final = re.compile(rb"\r\n|\r|\n")
 _BLANK_LINE: Final = re.compile(rb"\n\r?\n|\r\r")

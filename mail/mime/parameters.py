@@ -17,7 +17,7 @@ _VALUE_LONGEST: Final = 32 * 1024
 # A quoted value that never ends is no quoted one. The value of an unquoted one should be a single
 # token; with spaces in it, it is a file's name that somebody forgot to quote.
 _PARAMETER: Final = re.compile(
-    r"""[;\s="]*+([^\s=;"]++)\s*+(?:=\s*+(?:"((?:[^"\\]++|\\.)*+)"|([^;]*+)))?+[^;]*+""", re.DOTALL
+    r"""[;\s="]*+([^\s=;"]++)\s*+(?:=\s*+(?:"((?:[^"\\]++|\\.)*)"|([^;]*+)))?[^;]*+""", re.DOTALL
 )
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _SEGMENT: Final = re.compile(r"([^*]+)\*(?:([0-9]{1,3})(\*?))?")

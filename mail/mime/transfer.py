@@ -8,7 +8,7 @@ from typing import Final
 _BASE64_ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOT_BASE64: Final = bytes(set(range(256)) - set(_BASE64_ALPHABET))
 _PADDED: Final = re.compile(
-    rb"(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)*+[A-Za-z0-9+/]{0,3}+"
+    rb"(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)*[A-Za-z0-9+/]{0,3}+"
 )
 _ONES_AND_ZEROS: Final = bytes.maketrans(_BASE64_ALPHABET + b"=", b"/" * 64 + b"A")
 _IS_WHOLE: Final = bytes(255) + b"\1"

@@ -1,5 +1,6 @@
 """The shape of the house."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -55,3 +56,12 @@ def test_verbs_are_given_the_time() -> None:
 
 def test_the_application_factory_stays_small() -> None:
     assert len((ROOT / "app.py").read_text(encoding="utf-8").splitlines()) <= 80
+
+
+def test_no_expression_has_a_possessive_group() -> None:
+    """Python before 3.11.5, and so Debian 12's, matches them wrongly (cpython issue 106052)."""
+    possessive_group = re.compile(r"\)(?:[*+?]|\{[0-9,]+\})\+|\(\?>")
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            lines = path.read_text(encoding="utf-8").splitlines()
+            assert [line for line in lines if possessive_group.search(line)] == [], path
