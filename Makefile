@@ -9,7 +9,7 @@ PORT ?= 5000
 POSTROOM_DATA ?=
 TRANSLATIONS := translations/ru/LC_MESSAGES/messages.mo
 
-.PHONY: help run demo test check fix screenshots vendor corpus messages clean
+.PHONY: help run demo test check fix screenshots bench vendor corpus messages clean
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ messages: $(VENV)/dev ## Collects the sentences to translate into translations/
 screenshots: $(VENV)/dev $(TRANSLATIONS) ## Every page as a picture, on one contact sheet
 	@scripts/system_packages.sh tests
 	@$(BIN)/python -m scripts.screenshots
+
+bench: $(VENV)/dev $(TRANSLATIONS) ## How long pages take with 50,000 and 500,000 messages
+	@$(BIN)/python -m scripts.bench
 
 vendor: $(VENV)/dev ## Fetches the front-end files again (needs npm)
 	@$(BIN)/python scripts/vendor.py

@@ -18,7 +18,8 @@ from models.source_store import SourceStore
 from settings import Settings, read_settings
 from web import access, csp, database, errors, filters, language, templating, viewer
 
-LARGEST_REQUEST = 5 * 1024 * 1024
+# A million letters of text, each as long in a form as it can be ("%D0%96"), and what goes with it.
+LARGEST_REQUEST = 16 * 1024 * 1024
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -33,6 +34,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         SQLALCHEMY_ENGINE_OPTIONS={"hide_parameters": True},  # logs never hold the text of mail
         TESTING=settings.testing,
         MAX_CONTENT_LENGTH=LARGEST_REQUEST,
+        MAX_FORM_MEMORY_SIZE=LARGEST_REQUEST,
         PERMANENT_SESSION_LIFETIME=timedelta(days=IDLE_LASTS.days),
         SESSION_COOKIE_NAME="postroom",
         SESSION_COOKIE_HTTPONLY=True,

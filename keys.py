@@ -6,13 +6,17 @@ import secrets as random
 from dataclasses import dataclass
 from pathlib import Path
 
+from click import ClickException
+
 from domain.secrets import KEY_BYTES, KeyRing
 
 _FIRST_RING_KEY = "1"
 
 
-class KeysError(Exception):
+class KeysError(ClickException):
     """A key file cannot be used; the text is a sentence for the operator."""
+
+    exit_code = 2
 
 
 @dataclass(frozen=True, repr=False)

@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from click import ClickException
+
 from mail.connection import Network
 
 PREFIX = "POSTROOM_"
 
 
-class SettingsError(Exception):
-    """A setting is wrong; the text is a sentence for the operator."""
+class SettingsError(ClickException):
+    """A setting is wrong; the text is a sentence for the operator, which stops the command line."""
+
+    exit_code = 2
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ _KNOWN = {
     "WEB_THREADS": "16",
     "TIME_ZONE": "",
     "DEMO_PEOPLE": "",
+    "DEMO_INTERVAL": "",  # read by commands/demo.py alone
     "TESTING": "no",
     "FAIL_POINT": "",
 }

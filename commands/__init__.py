@@ -2,9 +2,9 @@
 
 from flask import Flask
 
-from commands import changelog, demo, run, worker
+from commands import changelog, demo, doctor, run, worker
 
 
 def install(app: Flask) -> None:
-    for area in (changelog, demo, run, worker):
+    for area in (changelog, demo, doctor, run, worker):
         area.install(app)

@@ -15,7 +15,7 @@ def install(app: Flask) -> None:
 @click.command("verify-changelog")
 @with_appcontext
 def verify() -> None:
-    """Fails when an entry of the change log was altered or taken out."""
+    """Fails when an entry was altered or taken out from between others."""
     key = current_app.extensions["postroom_keys"].change_log
     broken = first_broken(db.session(), key)
     if broken is not None:

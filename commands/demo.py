@@ -1,20 +1,18 @@
-"""``flask demo``: the product with mail servers of its own, three people and some mail.
+"""``flask demo``: the product with mail servers of its own, three people and a year of mail.
 
-Everything in it is made as people would make it: through the verbs, the connection test of the
-worker, and messages sent by SMTP.
+Everything in it is made as people would make it: mail lies on the mail server before a mailbox is
+connected, through the verbs and the connection test of the worker; new mail is sent by SMTP.
 """
 
 import json
 import os
 import secrets as random
-import smtplib
 import socket
-import ssl
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
-from email.utils import formatdate, make_msgid
 from pathlib import Path
 
 import click
@@ -24,22 +22,29 @@ from sqlalchemy import select
 
 from commands.processes import Command, Processes
 from commands.run import prepare, product_commands
-from demo.letters import LETTERS, message_of
+from demo.arrivals import Postman, arrival, deliver
+from demo.letters import Letter
+from demo.people import COLLEAGUES, DOMAIN
+from demo.year import letters
 from domain import mailboxes, people, services
 from domain.changelog import Author
 from domain.services import ServerSettings, ServiceSettings
+from mail.connection import Credentials, MailServerError, Network, Server
+from mail.imap.client import ImapSession, open_session
+from mail.mime.parse import parse
 from mail.security import Security
 from mail.server_string import Protocol, ServerAddress
 from models import ConnectionTest, ConnectionTestState, MailService, Role, User, db
 from settings import Settings
 
-DOMAIN = "firm.test"
 PASSWORD = "postroom-demo"
 SERVICE = "Firm mail"
 HOSTS = f"imap.{DOMAIN}=127.0.0.1,smtp.{DOMAIN}=127.0.0.1"
-PEOPLE = {"alice": "Alice Winter", "bob": "Bob Summers", "carol": "Carol Spring"}
+PEOPLE = {login: person.name for login, person in COLLEAGUES.items()}
 ADMINISTRATOR = "alice"
+WAITING = f"office@{DOMAIN}"  # a mailbox that is there to be connected
 WAIT_SECONDS = 60.0
+LETTERS_AT_A_TIME = 50  # before the processes are looked after again
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,10 @@ class State:
     imap_port: int
     smtp_port: int
     mail_password: str
-    letters_sent: int = 0
+    begun_at: str = ""  # the moment that the year of mail ends at
+    letters_put: int = 0
+    is_filled: bool = False
+    arrivals: int = 0
 
 
 def install(app: Flask) -> None:
@@ -64,11 +72,13 @@ def demo() -> None:
     if settings.listen_host not in {"127.0.0.1", "::1"}:
         raise click.ClickException("The demo shows its passwords: it listens on loopback only.")
     folder = settings.data_folder / "demo"
+    postman = Postman(lambda: _bring(folder), _interval())
     folder.mkdir(mode=0o700, exist_ok=True)
     prepare()
     state = _state(folder)
     people_file = folder / "people.json"
-    people_file.write_text(json.dumps(_shown_people(), ensure_ascii=False), encoding="utf-8")
+    shown = {"people": _shown_people(), "mailbox": _shown_mailbox()}
+    people_file.write_text(json.dumps(shown, ensure_ascii=False), encoding="utf-8")
     environment = {
         **os.environ,
         "POSTROOM_HOSTS": HOSTS,
@@ -84,11 +94,12 @@ def demo() -> None:
         for one in _shown_people():
             click.echo(f"  {one['login']:8} {one['password']}")
 
-    Processes(commands, environment).run(started)
+    Processes(commands, environment).run(started, postman)
 
 
 def _mail_servers(folder: Path, state: State) -> Command:
     passwords = {f"{login}@{DOMAIN}": state.mail_password for login in PEOPLE}
+    passwords[WAITING] = PASSWORD
     arguments = [sys.executable, "-m", "demo.mail_servers", "--folder", str(folder)]
     arguments += ["--imap-port", str(state.imap_port), "--smtp-port", str(state.smtp_port)]
     return Command(arguments, first_line=json.dumps(passwords), quiet=True)
@@ -97,15 +108,68 @@ def _mail_servers(folder: Path, state: State) -> Command:
 def _fill(folder: Path, state: State, wait: Callable[[], None]) -> None:
     """Each step looks whether it is done already: a demo that was cut off goes on."""
     _wait_for_ports(state, wait)
+    if not state.is_filled:
+        _put_letters(folder, state, wait)
     _add_people()
     service = _add_service(folder, state)
     for login in PEOPLE:
         _connect(login, service, state, wait)
-    for number in range(state.letters_sent, len(LETTERS)):
-        _send(folder, state, number)
-        state = replace(state, letters_sent=number + 1)
+
+
+def _put_letters(folder: Path, state: State, wait: Callable[[], None]) -> None:
+    """A year of mail, by IMAP, counted: after a cut the rest of the same year is put."""
+    if not state.begun_at:
+        state = replace(state, begun_at=_here_and_now().isoformat(timespec="seconds"))
         _keep(folder, state)
-        wait()
+    first = state.letters_put
+    try:
+        with ExitStack() as stack:
+            sessions = {login: stack.enter_context(_imap(folder, state, login)) for login in PEOPLE}
+            all_letters = letters(datetime.fromisoformat(state.begun_at))
+            for number, letter in enumerate(all_letters[first:], first):
+                session = sessions[letter.owner]
+                # The last start may have been cut off between putting and counting.
+                if number != first or not _is_there(session, letter):
+                    session.append(letter.folder, letter.raw, letter.flags, letter.received_at)
+                state = replace(state, letters_put=number + 1)
+                _keep(folder, state)
+                if number % LETTERS_AT_A_TIME == 0:
+                    wait()
+    except MailServerError as error:
+        raise click.ClickException(f"The demo's mail could not be put in: {error}") from error
+    _keep(folder, replace(state, is_filled=True))
+
+
+def _imap(folder: Path, state: State, login: str) -> ImapSession:
+    ca = (folder / "tls" / "ca.pem").read_text(encoding="ascii")
+    return open_session(
+        Server(Protocol.IMAP, f"imap.{DOMAIN}", state.imap_port, Security.TLS, ca),
+        Credentials(f"{login}@{DOMAIN}", state.mail_password),
+        Network(hosts=Network.parse_hosts(HOSTS)),
+    )
+
+
+def _is_there(session: ImapSession, letter: Letter) -> bool:
+    session.select(letter.folder, readonly=True)
+    return bool(session.search_message_id(parse(letter.raw).message_id))
+
+
+def _bring(folder: Path) -> None:
+    """One new message. Raises OSError."""
+    state = _kept(folder)
+    next_one = arrival(state.arrivals, _here_and_now())
+    deliver(next_one, state.smtp_port, state.mail_password, folder / "tls" / "ca.pem")
+    _keep(folder, replace(state, arrivals=state.arrivals + 1))
+
+
+def _interval() -> float | None:
+    """Seconds between two new messages; 0 for none, None for the usual times."""
+    text = os.environ.get("POSTROOM_DEMO_INTERVAL", "").strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise click.ClickException("POSTROOM_DEMO_INTERVAL is a number of seconds; 0 for no mail.")
+    return float(text)
 
 
 def _add_people() -> None:
@@ -134,18 +198,12 @@ def _add_service(folder: Path, state: State) -> int:
     session = db.session()
     session.info["writing"] = True
     ca = (folder / "tls" / "ca.pem").read_text(encoding="ascii")
+    service = _present_service()
     settings = ServiceSettings(
-        name=SERVICE,
+        name=SERVICE if service is None else service.name,
         imap=ServerSettings(ServerAddress(f"imap.{DOMAIN}", state.imap_port), Security.TLS),
         smtp=ServerSettings(ServerAddress(f"smtp.{DOMAIN}", state.smtp_port), Security.TLS),
         ca_pem=ca,
-    )
-    service = session.scalar(
-        select(MailService).where(
-            MailService.name == SERVICE,
-            MailService.standard.is_(False),
-            MailService.deleted_at.is_(None),
-        )
     )
     if service is None:
         service = services.add(session, settings, _author())
@@ -153,6 +211,17 @@ def _add_service(folder: Path, state: State) -> int:
         services.edit(session, service, settings, _author())
     db.session.commit()
     return service.id
+
+
+def _present_service() -> MailService | None:
+    """The firm's own, whatever somebody has called it meanwhile."""
+    return db.session().scalar(
+        select(MailService).where(
+            MailService.imap_host == f"imap.{DOMAIN}",
+            MailService.standard.is_(False),
+            MailService.deleted_at.is_(None),
+        )
+    )
 
 
 def _connect(login: str, service_id: int, state: State, wait: Callable[[], None]) -> None:
@@ -190,22 +259,10 @@ def _has_ended(test_id: int) -> bool:
     return state is ConnectionTestState.SUCCEEDED
 
 
-def _send(folder: Path, state: State, number: int) -> None:
-    letter = LETTERS[number]
-    message = message_of(letter, PEOPLE, DOMAIN)
-    message["Date"] = formatdate(localtime=True)
-    message["Message-ID"] = make_msgid(domain=DOMAIN)
-    context = ssl.create_default_context(cafile=str(folder / "tls" / "ca.pem"))
-    context.check_hostname = False  # the name is in our own host table only
-    with smtplib.SMTP_SSL("127.0.0.1", state.smtp_port, context=context, timeout=20) as smtp:
-        smtp.login(f"{letter.sender}@{DOMAIN}", state.mail_password)
-        smtp.send_message(message)
-
-
 def _state(folder: Path) -> State:
     file = folder / "state.json"
     if file.exists():
-        state = State(**json.loads(file.read_text(encoding="utf-8")))
+        state = _kept(folder)
         if _is_free(state.imap_port) and _is_free(state.smtp_port):
             return state
         state = replace(state, imap_port=_free_port(), smtp_port=_free_port())
@@ -213,6 +270,12 @@ def _state(folder: Path) -> State:
         state = State(_free_port(), _free_port(), random.token_urlsafe(12))
     _keep(folder, state)
     return state
+
+
+def _kept(folder: Path) -> State:
+    """What an older demo kept besides is forgotten."""
+    kept = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    return State(**{one.name: kept[one.name] for one in fields(State) if one.name in kept})
 
 
 def _keep(folder: Path, state: State) -> None:
@@ -232,6 +295,10 @@ def _shown_people() -> list[dict[str, object]]:
         }
         for login, name in PEOPLE.items()
     ]
+
+
+def _shown_mailbox() -> dict[str, str]:
+    return {"address": WAITING, "password": PASSWORD, "service": SERVICE}
 
 
 def _wait_for_ports(state: State, wait: Callable[[], None]) -> None:
@@ -270,3 +337,9 @@ def _author() -> Author:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _here_and_now() -> datetime:
+    """By the clock on the wall: people in the story are at work when it says so."""
+    settings: Settings = current_app.extensions["postroom_settings"]
+    return _now().astimezone(settings.time_zone)

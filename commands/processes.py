@@ -15,6 +15,8 @@ import click
 
 STOP_SECONDS = 12.0
 RESTART_SECONDS = 1.0
+SOON_SECONDS = 5.0  # whoever ends so soon after the start will do it again
+STARTS_MOST = 3
 _PR_SET_PDEATHSIG = 1
 
 
@@ -37,6 +39,8 @@ class Command:
 class Processes:
     """Runs every command until SIGINT or SIGTERM; one that dies is started again.
 
+    One that cannot even start, three times in a row, ends them all.
+
     Should this process itself be killed, the kernel ends its children (Linux).
     """
 
@@ -44,12 +48,19 @@ class Processes:
         self._commands = commands
         self._environment = dict(environment)
         self._running: dict[str, subprocess.Popen[str]] = {}
+        self._started_at: dict[str, float] = {}
+        self._in_vain: dict[str, int] = {}
         self._stopping = False
 
-    def run(self, started: Callable[[Callable[[], None]], None] | None = None) -> None:
+    def run(
+        self,
+        started: Callable[[Callable[[], None]], None] | None = None,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> None:
         """``started`` is called once all run, with a function to call while it waits.
 
-        That function keeps the processes alive, and raises StoppedError after Ctrl+C.
+        That function keeps the processes alive, and raises StoppedError after Ctrl+C. After
+        ``started``, ``meanwhile`` is called ten times a second; it must not wait.
         """
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
@@ -60,6 +71,8 @@ class Processes:
                 started(self._watch)
             while True:
                 self._watch()
+                if meanwhile is not None:
+                    meanwhile()
         except StoppedError:
             pass
         finally:
@@ -72,13 +85,24 @@ class Processes:
         for name, process in self._running.items():
             code = process.poll()
             if code is not None and not self._stopping:
+                self._require_hope(name)
                 click.echo(f"{name} ended with {code}; it is started again.", err=True)
                 time.sleep(RESTART_SECONDS)
                 self._start(name)
                 return
 
+    def _require_hope(self, name: str) -> None:
+        """Raises ClickException when starting it again is of no use."""
+        soon = time.monotonic() - self._started_at[name] < SOON_SECONDS
+        self._in_vain[name] = self._in_vain.get(name, 0) + 1 if soon else 0
+        if self._in_vain[name] >= STARTS_MOST:
+            raise click.ClickException(
+                f"{name} ended {STARTS_MOST} times right after its start; why stands above."
+            )
+
     def _start(self, name: str) -> None:
         command = self._commands[name]
+        self._started_at[name] = time.monotonic()
         process = subprocess.Popen(  # noqa: S603 - commands of our own
             command.arguments,
             env=self._environment,

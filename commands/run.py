@@ -29,7 +29,12 @@ def run_all() -> None:
     click.echo(f"Postroom runs at http://{settings.listen} (Ctrl+C ends it)")
     if code is not None:
         click.echo(f"Nobody is here yet. Open that address; the one-time code is  {code}")
-    Processes(product_commands(settings), os.environ).run()
+    # Absolute: the web runs in the folder of the program, wherever this command was given.
+    folders = {
+        "POSTROOM_DATA": str(settings.data_folder),
+        "POSTROOM_KEYS": str(settings.keys_folder),
+    }
+    Processes(product_commands(settings), {**os.environ, **folders}).run()
 
 
 def prepare() -> None:

@@ -5,12 +5,13 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from domain import services
 from domain.errors import NotFoundError, RefusedError
-from domain.secrets import KeyRing
+from domain.lines import is_one_line
+from domain.secrets import KeyRing, SecretLostError
 from mail.addresses import check_address
 from mail.connection import Credentials, Server
 from mail.server_errors import Cause, MailServerError, Step
@@ -23,6 +24,10 @@ RETRY_LASTS = timedelta(hours=1)
 POLL = timedelta(seconds=60)
 LONGEST_WAIT = timedelta(minutes=15)
 LOGIN_TRIES = 3
+TRIES_AT_ONCE = 2
+TRIES_MOST = 20
+TRIES_WINDOW = timedelta(minutes=15)
+NOT_TRIED = "not_tried"  # the cause of a try that broke here, or that nobody made in time
 _PASSWORD = "password"  # noqa: S105 - the name of the field that the secret is bound to
 
 _STATE_OF_CAUSE = {
@@ -35,6 +40,8 @@ _STATE_OF_CAUSE = {
     Cause.CERTIFICATE_REFUSED: MailboxState.CERTIFICATE_REFUSED,
     Cause.OVER_QUOTA: MailboxState.OVER_QUOTA,
 }
+
+_STOPPED = [state for state in MailboxState if state.needs_person and not state.may_heal]
 
 
 @dataclass(frozen=True)
@@ -60,14 +67,22 @@ def begin_test(
     ring: KeyRing,
     now: datetime,
 ) -> ConnectionTest:
-    """Starts a try. With an empty password, that of the failed try is used. Raises RefusedError."""
+    """Starts a try. With an empty password, that of the failed try is used. Raises RefusedError.
+
+    At most 2 at once, which keeps the way free for others, and 20 without success in 15 minutes:
+    the login may be a colleague's.
+    """
     service = _choosable(session, service_id)
     address = check_address(address.strip(), "address")
     _refuse_connected(session, person, address)
+    _refuse_many(session, person, now)
     if not password and tried is not None:
-        password = ring.open(tried.sealed_password, tried.uuid, _PASSWORD)
+        password = _password_of(tried, ring)
     if not password:
         raise RefusedError("password", "required")
+    for field, text in (("login", login), ("password", password)):
+        if not is_one_line(text):
+            raise RefusedError(field, "not_one_line")
     test = ConnectionTest(
         uuid=uuid.uuid4(),
         user_id=person.id,
@@ -82,6 +97,27 @@ def begin_test(
     session.add(test)
     session.flush()
     return test
+
+
+def _password_of(tried: ConnectionTest, ring: KeyRing) -> str:
+    try:
+        return ring.open(tried.sealed_password, tried.uuid, _PASSWORD)
+    except SecretLostError:
+        return ""
+
+
+def _refuse_many(session: Session, person: User, now: datetime) -> None:
+    tries = select(func.count()).where(
+        ConnectionTest.user_id == person.id,
+        ConnectionTest.state != ConnectionTestState.SUCCEEDED,
+        ConnectionTest.created_at > now - TRIES_WINDOW,
+    )
+    going_on = (ConnectionTestState.WAITING, ConnectionTestState.RUNNING)
+    if (session.scalar(tries.where(ConnectionTest.state.in_(going_on))) or 0) >= TRIES_AT_ONCE:
+        raise RefusedError("address", "tries_going_on")
+    if (session.scalar(tries) or 0) >= TRIES_MOST:
+        minutes = TRIES_WINDOW.seconds // 60
+        raise RefusedError("password", "too_many_tries", minutes=minutes)
 
 
 def find_test(session: Session, person: User, test: uuid.UUID) -> ConnectionTest:
@@ -122,6 +158,16 @@ def release_tests(session: Session) -> None:
         update(ConnectionTest)
         .where(ConnectionTest.state == ConnectionTestState.RUNNING)
         .values(state=ConnectionTestState.WAITING, steps=[])
+    )
+
+
+def end_old_tests(session: Session, now: datetime) -> None:
+    """Gives up tries that still wait or run after an hour: no page watches them any more."""
+    unfinished = (ConnectionTestState.WAITING, ConnectionTestState.RUNNING)
+    session.execute(
+        update(ConnectionTest)
+        .where(ConnectionTest.created_at <= now - RETRY_LASTS, ConnectionTest.state.in_(unfinished))
+        .values(state=ConnectionTestState.FAILED, cause=NOT_TRIED, sealed_password=b"")
     )
 
 
@@ -179,10 +225,9 @@ def connect(session: Session, test_id: int, ring: KeyRing, now: datetime) -> Mai
     """The mailbox that a try which ended well has earned; asked twice, it is the same one."""
     test = session.get_one(ConnectionTest, test_id)
     password = ring.open(test.sealed_password, test.uuid, _PASSWORD)
-    present = session.scalar(
-        select(Mailbox).where(Mailbox.user_id == test.user_id, Mailbox.address == test.address)
+    mailbox = _of_address(session, test.user_id, test.address) or _new_mailbox(
+        test, ring, password, now
     )
-    mailbox = present or _new_mailbox(test, ring, password, now)
     session.add(mailbox)
     session.flush()
     test.state, test.mailbox_id, test.sealed_password = (
@@ -219,18 +264,28 @@ def target(session: Session, mailbox_id: int, ring: KeyRing) -> Target | None:
     return _target(mailbox.id, mailbox.uuid, mailbox.service, mailbox.login, password)
 
 
+def target_to_follow(session: Session, mailbox_id: int, ring: KeyRing) -> Target | None:
+    """As ``target``, for syncing and watching: None also while only a person can heal it.
+
+    Whatever asks for a visit, a password that was refused is not tried again (see ``due``).
+    """
+    mailbox = session.get(Mailbox, mailbox_id)
+    if mailbox is None or mailbox.state in _STOPPED:
+        return None
+    return target(session, mailbox_id, ring)
+
+
 def due(session: Session, now: datetime) -> list[int]:
     """Mailboxes whose time has come, but those that only a person can heal.
 
     A certificate may be renewed and a full mailbox emptied without a word to us; a password that
     was refused is not tried again, for some providers lock out whoever insists.
     """
-    stopped = [state for state in MailboxState if state.needs_person and not state.may_heal]
     return list(
         session.scalars(
             select(Mailbox.id)
             .join(User)
-            .where(User.active, Mailbox.next_contact_at <= now, Mailbox.state.not_in(stopped))
+            .where(User.active, Mailbox.next_contact_at <= now, Mailbox.state.not_in(_STOPPED))
             .order_by(Mailbox.next_contact_at)
         )
     )
@@ -311,9 +366,14 @@ def _choosable(session: Session, service_id: int) -> MailService:
 
 
 def _refuse_connected(session: Session, person: User, address: str) -> None:
-    present = select(Mailbox.id).where(Mailbox.user_id == person.id, Mailbox.address == address)
-    if session.scalar(present) is not None:
+    if _of_address(session, person.id, address) is not None:
         raise RefusedError("address", "already_connected", address=address)
+
+
+def _of_address(session: Session, person_id: int, address: str) -> Mailbox | None:
+    """The person's mailbox of that address, in whatever letters: Bob@ and bob@ are one."""
+    own = session.scalars(select(Mailbox).where(Mailbox.user_id == person_id))
+    return next((one for one in own if one.address.casefold() == address.casefold()), None)
 
 
 def _new_mailbox(test: ConnectionTest, ring: KeyRing, password: str, now: datetime) -> Mailbox:

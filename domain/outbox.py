@@ -3,37 +3,40 @@
     draft ──▶ queued ⇄ held ──▶ claimed ──▶ data_started ──▶ sent | failed | unconfirmed
                  ▲                 │ refused for now (4xx), connection failed, worker died
                  └─────────────────┘
+    queued | held | failed | unconfirmed ──▶ cancelled, or sent where somebody has it
 
 ``data_started`` is committed before the first byte of the message. A crash before it is tried
 again; after it, without a stored answer, the message is *unconfirmed* and its sender decides
-(RFC 1047 describes the gap that no protocol closes).
+(RFC 1047 describes the gap that no protocol closes). Trouble with SMTP stays with the message; a
+login that SMTP refuses is counted on the mailbox, and never changes how its mail is received.
 """
 
-import unicodedata
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import and_, case, func, or_, select, update
+from sqlalchemy.orm import Session, contains_eager, defer
 
 from domain import mailboxes
 from domain.errors import ConflictError, NotFoundError, RefusedError
+from domain.lines import is_one_line
 from mail.mime.build import Outgoing, new_message_id
 from mail.mime.parse import Address
+from mail.server_errors import Cause
 from mail.smtp import RecipientResult, Reply
-from models.mailboxes import Mailbox, MailboxState
+from models.mailboxes import SMTP_LOGIN_TRIES, Mailbox, MailboxState
 from models.outbox import OutgoingMessage, OutgoingState
 from models.people import User
 
 SUBJECT_LONGEST = 900
 TEXT_LONGEST = 1_000_000
 GIVE_UP_AFTER = timedelta(days=2)
-COPY_WAIT = timedelta(minutes=1)
-# Controls, surrogates and line ends; the joiners of emoji and of Persian words are letters here.
-_NOT_IN_SUBJECTS = frozenset({"Cc", "Cs", "Zl", "Zp"})
+COPY_TRIES = 10  # before copying is given up: the mailbox may have been away for days
+_LOGIN_REFUSED = frozenset({Cause.LOGIN_REFUSED, Cause.LOGIN_DISABLED, Cause.APP_PASSWORD_WANTED})
+_DONE = (OutgoingState.SENT, OutgoingState.CANCELLED, OutgoingState.DRAFT)
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,14 @@ class Dispatch:
     mailbox_id: int
     outgoing: Outgoing
     recipients: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What a page tells of an outbox that it does not show."""
+
+    count: int
+    wants_decision: bool
 
 
 def queue(
@@ -93,16 +104,33 @@ def queue(
 
 
 def unfinished(session: Session, person: User) -> list[OutgoingMessage]:
-    """What is on its way or waits for a decision, newest first."""
-    done = (OutgoingState.SENT, OutgoingState.CANCELLED, OutgoingState.DRAFT)
+    """What is on its way or waits for a decision, newest first, without the texts."""
     return list(
         session.scalars(
             select(OutgoingMessage)
             .join(Mailbox)
-            .where(Mailbox.user_id == person.id, OutgoingMessage.state.not_in(done))
+            .where(Mailbox.user_id == person.id, OutgoingMessage.state.not_in(_DONE))
             .order_by(OutgoingMessage.id.desc())
+            .options(defer(OutgoingMessage.text))
         )
     )
+
+
+def waiting(session: Session, person: User) -> Waiting:
+    """How many are unfinished, and whether one of them waits for the person."""
+    undecided = or_(
+        OutgoingMessage.state.in_([state for state in OutgoingState if state.wants_decision]),
+        and_(
+            OutgoingMessage.state == OutgoingState.HELD, Mailbox.smtp_failures >= SMTP_LOGIN_TRIES
+        ),
+    )
+    count, decisions = session.execute(
+        select(func.count(), func.count(case((undecided, 1))))
+        .select_from(OutgoingMessage)
+        .join(Mailbox)
+        .where(Mailbox.user_id == person.id, OutgoingMessage.state.not_in(_DONE))
+    ).one()
+    return Waiting(count, wants_decision=decisions > 0)
 
 
 def find(session: Session, person: User, outgoing_id: int) -> OutgoingMessage:
@@ -119,7 +147,10 @@ def find(session: Session, person: User, outgoing_id: int) -> OutgoingMessage:
 
 def send_again(session: Session, message: OutgoingMessage, now: datetime) -> None:
     """The person decided: to everyone who is not known to have it. Raises ConflictError."""
-    _require_decision(message)
+    session.refresh(message, with_for_update=True)
+    if not message.may_be_sent_again:
+        raise ConflictError("already_decided")
+    _count_no_refusal(message.mailbox)
     message.state, message.attempts = OutgoingState.QUEUED, 0
     message.queued_at = message.next_attempt_at = now
     message.cause, message.server_words = "", ""
@@ -132,14 +163,16 @@ def send_again(session: Session, message: OutgoingMessage, now: datetime) -> Non
 
 def discard(session: Session, message: OutgoingMessage) -> None:
     """The person decided: it is not sent (again). Raises ConflictError."""
-    _require_decision(message)
+    session.refresh(message, with_for_update=True)
+    if not message.may_be_discarded:
+        raise ConflictError("already_decided")
     message.state = OutgoingState.SENT if message.sent_at else OutgoingState.CANCELLED
     mailboxes.touch(session, message.mailbox_id)
     session.flush()
 
 
 def due(session: Session, now: datetime) -> list[int]:
-    """Queued messages whose time has come, and sent ones whose copy is missing in *Sent*."""
+    """Queued messages whose time has come, and those whose copy is missing in *Sent*."""
     queued = select(OutgoingMessage.id).where(
         OutgoingMessage.state == OutgoingState.QUEUED, OutgoingMessage.next_attempt_at <= now
     )
@@ -147,13 +180,11 @@ def due(session: Session, now: datetime) -> list[int]:
         select(OutgoingMessage.id)
         .join(Mailbox)
         .where(
-            OutgoingMessage.state == OutgoingState.SENT,
-            OutgoingMessage.copied_to_sent.is_(False),
-            OutgoingMessage.next_attempt_at <= now,
+            OutgoingMessage.next_copy_at <= now,
             Mailbox.state == MailboxState.WORKING,
         )
     )
-    return [*session.scalars(queued), *session.scalars(uncopied)]
+    return list(dict.fromkeys([*session.scalars(queued), *session.scalars(uncopied)]))
 
 
 def release(session: Session, now: datetime) -> None:
@@ -172,43 +203,71 @@ def release(session: Session, now: datetime) -> None:
 
 
 def hold_and_release(session: Session) -> None:
-    """*held* while the mailbox needs a person, *queued* again when it does not."""
-    stopped = select(Mailbox.id).where(
-        Mailbox.state.in_([state for state in MailboxState if state.needs_person])
-    )
-    for now_in, then_in, condition in (
-        (OutgoingState.QUEUED, OutgoingState.HELD, OutgoingMessage.mailbox_id.in_(stopped)),
-        (OutgoingState.HELD, OutgoingState.QUEUED, OutgoingMessage.mailbox_id.not_in(stopped)),
+    """*held* while nothing may be sent for the mailbox, *queued* again when it may.
+
+    What is let go begins anew: the days that it was held do not count (see ``claim``).
+    """
+    stopped = _stopped(session)
+    for now_in, values, condition in (
+        (
+            OutgoingState.QUEUED,
+            {"state": OutgoingState.HELD},
+            OutgoingMessage.mailbox_id.in_(stopped),
+        ),
+        (
+            OutgoingState.HELD,
+            {"state": OutgoingState.QUEUED, "attempts": 0},
+            OutgoingMessage.mailbox_id.not_in(stopped),
+        ),
     ):
         moved = session.scalars(
             update(OutgoingMessage)
             .where(OutgoingMessage.state == now_in, condition)
-            .values(state=then_in)
+            .values(values)
             .returning(OutgoingMessage.mailbox_id)
         )
         for mailbox_id in set(moved):
             mailboxes.touch(session, mailbox_id)
 
 
-def claim(session: Session, outgoing_id: int, worker: uuid.UUID) -> Dispatch | None:
-    """Takes a queued message by a conditional UPDATE; None when there is nothing to take."""
+def claim(session: Session, outgoing_id: int, worker: uuid.UUID, now: datetime) -> Dispatch | None:
+    """Takes a queued message by a conditional UPDATE; None when there is nothing to take.
+
+    With the first attempt the two days begin after which it has failed.
+    """
     claimed = session.execute(
         update(OutgoingMessage)
-        .where(OutgoingMessage.id == outgoing_id, OutgoingMessage.state == OutgoingState.QUEUED)
-        .values(state=OutgoingState.CLAIMED, claimed_by=worker)
+        .where(
+            OutgoingMessage.id == outgoing_id,
+            OutgoingMessage.state == OutgoingState.QUEUED,
+            OutgoingMessage.mailbox_id.not_in(_stopped(session)),
+        )
+        .values(
+            state=OutgoingState.CLAIMED,
+            claimed_by=worker,
+            queued_at=case((OutgoingMessage.attempts == 0, now), else_=OutgoingMessage.queued_at),
+        )
         .returning(OutgoingMessage.id)
     ).scalar()
     if claimed is None:
         return None
     message = session.get_one(OutgoingMessage, outgoing_id)
-    delivered = {name for name, result in message.recipients.items() if result["delivered"]}
+    done = {name for name, result in message.recipients.items() if result["delivered"]}
+    done.update(message.refused)
     everyone = [person["address"] for person in (*message.to, *message.cc, *message.bcc)]
     return Dispatch(
         id=message.id,
         mailbox_id=message.mailbox_id,
         outgoing=outgoing_of(message),
-        recipients=tuple(dict.fromkeys(one for one in everyone if one not in delivered)),
+        recipients=tuple(dict.fromkeys(one for one in everyone if one not in done)),
     )
+
+
+def give_back(session: Session, outgoing_id: int, worker: uuid.UUID) -> None:
+    """Nothing was tried, for nothing may be sent for the mailbox just now. Raises ConflictError."""
+    message = _claimed(session, outgoing_id, worker, OutgoingState.CLAIMED)
+    message.state, message.claimed_by = OutgoingState.QUEUED, None
+    session.flush()
 
 
 def start_data(session: Session, outgoing_id: int, worker: uuid.UUID) -> None:
@@ -230,19 +289,19 @@ def start_data(session: Session, outgoing_id: int, worker: uuid.UUID) -> None:
 def settle(
     session: Session,
     outgoing_id: int,
+    worker: uuid.UUID,
     results: Mapping[str, RecipientResult],
     reply: Reply | None,
     now: datetime,
 ) -> None:
     """Stores each recipient's result and the answer to DATA (None: nobody was accepted).
 
-    Raises ConflictError when the claim was lost.
+    Those who are refused for now are tried again whatever became of the others; those who are
+    refused for good stay so. Raises ConflictError when the claim was lost.
     """
-    message = session.get_one(OutgoingMessage, outgoing_id)
-    if message.state is not (
-        OutgoingState.CLAIMED if reply is None else OutgoingState.DATA_STARTED
-    ):
-        raise ConflictError("claim_lost")
+    wanted = OutgoingState.CLAIMED if reply is None else OutgoingState.DATA_STARTED
+    message = _claimed(session, outgoing_id, worker, wanted)
+    _count_no_refusal(message.mailbox)
     went = reply is not None and reply.accepted
     stored = dict(message.recipients)
     for address, result in results.items():
@@ -250,17 +309,17 @@ def settle(
         said = result if reply is None or not result.accepted else reply
         stored[address] = {"code": said.code, "words": said.words, "delivered": accepted}
     message.recipients = stored
-    if went:
-        message.sent_at = message.sent_at or now
-        message.next_attempt_at = now
-    left = [stored[address] for address in results if not stored[address]["delivered"]]
-    if not left:
-        message.state, message.cause, message.server_words = OutgoingState.SENT, "", ""
-    elif all(one["code"] < 500 for one in left):
-        put_back(session, message, "refused_for_now", left[0]["words"], now)
+    if went and message.sent_at is None:
+        message.sent_at = message.next_copy_at = now
+    left = [result for result in stored.values() if not result["delivered"]]
+    for_now = [result for result in left if result["code"] < 500]
+    if for_now:
+        put_back(session, message, "refused_for_now", for_now[0]["words"], now)
+    elif left:
+        _failed(session, message, "refused", left[0]["words"])
     else:
-        words = next(one["words"] for one in left if one["code"] >= 500)
-        _failed(session, message, "refused", words)
+        message.state, message.claimed_by = OutgoingState.SENT, None
+        message.cause, message.server_words = "", ""
     mailboxes.touch(session, message.mailbox_id)
     session.flush()
 
@@ -280,15 +339,26 @@ def put_back(
 
 
 def note_trouble(
-    session: Session, outgoing_id: int, *, cause: str, words: str, permanent: bool, now: datetime
+    session: Session,
+    outgoing_id: int,
+    worker: uuid.UUID,
+    *,
+    cause: str,
+    words: str,
+    permanent: bool,
+    now: datetime,
 ) -> None:
     """The server could not be talked to, or refused everything; by how far we had come.
 
     Raises ConflictError when the claim was lost: what another worker did stays.
     """
-    message = session.get_one(OutgoingMessage, outgoing_id)
-    if message.state not in {OutgoingState.CLAIMED, OutgoingState.DATA_STARTED}:
-        raise ConflictError("claim_lost")
+    message = _claimed(
+        session, outgoing_id, worker, OutgoingState.CLAIMED, OutgoingState.DATA_STARTED
+    )
+    if cause in _LOGIN_REFUSED:
+        _count_refusal(message.mailbox, cause)
+    elif cause == Cause.REFUSED:
+        _count_no_refusal(message.mailbox)
     if message.state is OutgoingState.DATA_STARTED:
         _unconfirmed(session, message, cause, words)
     elif permanent:
@@ -299,23 +369,32 @@ def note_trouble(
     session.flush()
 
 
-def to_copy(session: Session, outgoing_id: int) -> Outgoing | None:
-    """A sent message whose copy is not in *Sent* yet."""
+def to_copy(session: Session, outgoing_id: int, now: datetime) -> Outgoing | None:
+    """A message that somebody has and whose copy is not in *Sent* yet, if its time has come."""
     message = session.get(OutgoingMessage, outgoing_id)
-    if message is None or message.sent_at is None or message.copied_to_sent:
+    if message is None or message.next_copy_at is None or message.next_copy_at > now:
         return None
     return outgoing_of(message)
 
 
 def copied(session: Session, outgoing_id: int) -> None:
-    message = session.get_one(OutgoingMessage, outgoing_id)
-    message.copied_to_sent = True
-    mailboxes.touch(session, message.mailbox_id)
-    session.flush()
+    message = session.get(OutgoingMessage, outgoing_id)
+    if message is not None:
+        message.copied_to_sent, message.next_copy_at = True, None
+        mailboxes.touch(session, message.mailbox_id)
+        session.flush()
 
 
 def copy_later(session: Session, outgoing_id: int, now: datetime) -> None:
-    session.get_one(OutgoingMessage, outgoing_id).next_attempt_at = now + COPY_WAIT
+    """Tried again after a growing wait; given up two days after it was sent."""
+    message = session.get(OutgoingMessage, outgoing_id)
+    if message is None or message.sent_at is None:
+        return
+    message.copy_attempts += 1
+    if now - message.sent_at > GIVE_UP_AFTER and message.copy_attempts > COPY_TRIES:
+        message.next_copy_at = None
+    else:
+        message.next_copy_at = now + mailboxes.wait_after(message.copy_attempts + 2)
     session.flush()
 
 
@@ -337,16 +416,59 @@ def outgoing_of(message: OutgoingMessage) -> Outgoing:
 def _check(letter: Letter) -> None:
     if not (letter.to or letter.cc or letter.bcc):
         raise RefusedError("to", "recipient_missing")
-    broken = any(unicodedata.category(sign) in _NOT_IN_SUBJECTS for sign in letter.subject)
-    if len(letter.subject) > SUBJECT_LONGEST or broken:
+    if len(letter.subject) > SUBJECT_LONGEST or not is_one_line(letter.subject):
         raise RefusedError("subject", "subject_broken", longest=SUBJECT_LONGEST)
     if len(letter.text) > TEXT_LONGEST:
         raise RefusedError("text", "text_long", longest=TEXT_LONGEST)
 
 
-def _require_decision(message: OutgoingMessage) -> None:
-    if not message.state.wants_decision:
-        raise ConflictError("already_decided")
+def _stopped(session: Session) -> list[int]:
+    """Mailboxes for which nothing may be sent: a person is needed, or was disabled."""
+    needs_person = [state for state in MailboxState if state.needs_person]
+    perhaps = session.scalars(
+        select(Mailbox)
+        .join(User)
+        .where(
+            or_(
+                Mailbox.state.in_(needs_person),
+                Mailbox.smtp_failures >= SMTP_LOGIN_TRIES,
+                User.active.is_(False),
+            )
+        )
+        .options(contains_eager(Mailbox.user))
+    )
+    return [mailbox.id for mailbox in perhaps if not mailbox.may_send]
+
+
+def _claimed(
+    session: Session, outgoing_id: int, worker: uuid.UUID, *states: OutgoingState
+) -> OutgoingMessage:
+    """The message, if it is this worker's still. Raises ConflictError."""
+    message = session.scalar(
+        select(OutgoingMessage)
+        .where(
+            OutgoingMessage.id == outgoing_id,
+            OutgoingMessage.claimed_by == worker,
+            OutgoingMessage.state.in_(states),
+        )
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    if message is None:
+        raise ConflictError("claim_lost")
+    return message
+
+
+def _count_refusal(mailbox: Mailbox, cause: str) -> None:
+    """Believed only the third time, as with IMAP: servers also say so when they are unwell."""
+    if mailbox.smtp_refused_with != mailbox.sign_in_print:
+        mailbox.smtp_failures, mailbox.smtp_refused_with = 0, mailbox.sign_in_print
+    mailbox.smtp_failures += 1
+    mailbox.smtp_error_cause = cause
+
+
+def _count_no_refusal(mailbox: Mailbox) -> None:
+    mailbox.smtp_failures, mailbox.smtp_error_cause, mailbox.smtp_refused_with = 0, "", ""
 
 
 def _failed(session: Session, message: OutgoingMessage, cause: str, words: str) -> None:
@@ -357,6 +479,7 @@ def _failed(session: Session, message: OutgoingMessage, cause: str, words: str) 
 
 def _unconfirmed(session: Session, message: OutgoingMessage, cause: str, words: str) -> None:
     message.state, message.claimed_by = OutgoingState.UNCONFIRMED, None
+    message.was_unconfirmed = True
     message.cause, message.server_words = cause, words
     mailboxes.touch(session, message.mailbox_id)
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from domain import changelog, passwords
 from domain.changelog import Author
 from domain.errors import NotFoundError, RefusedError
+from domain.lines import is_one_line
 from models.people import Invitation, Language, Role, Theme, User
 
 LINK_LASTS = timedelta(days=7)
@@ -124,7 +125,7 @@ def set_preferences(
 
 def _add(session: Session, *, name: str, login: str, role: Role, now: datetime) -> User:
     name, login = " ".join(name.split()), login.strip().lower()
-    if not 1 <= len(name) <= 100 or not name.isprintable():
+    if not 1 <= len(name) <= 100 or not is_one_line(name):
         raise RefusedError("name", "person_name_length")
     if not _LOGIN.fullmatch(login):
         raise RefusedError("login", "login_form")

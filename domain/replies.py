@@ -7,6 +7,7 @@ from domain.messages import Opened
 from mail.mime.build import quote_text, reply_subject
 
 REFERENCES_MOST = 50
+QUOTED_LONGEST = 100_000  # characters: an answer must stay as long as a message may be
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Draft:
     subject: str
     quoted: str
     author: str
-    date: str
+    date: datetime
     in_reply_to: str
     references: tuple[str, ...]
 
@@ -32,9 +33,11 @@ def reply_to(opened: Opened) -> Draft:
     return Draft(
         to=", ".join(_written(person["name"], person["address"]) for person in senders),
         subject=reply_subject(message.subject),
-        quoted=quote_text(opened.content.text),
+        quoted=quote_text(opened.content.text[:QUOTED_LONGEST]),
         author=message.sender_name or message.sender_address,
-        date=_day(headers.get("date"), message.received_at),
+        date=datetime.fromisoformat(headers["date"])
+        if headers.get("date")
+        else message.received_at,
         in_reply_to=message.message_id,
         references=tuple(one for one in references if one)[-REFERENCES_MOST:],
     )
@@ -46,8 +49,3 @@ def _written(name: str, address: str) -> str:
     plain = name.replace("\\", "").replace('"', "")
     has_specials = any(character in plain for character in ",;:<>@()[].")
     return f'"{plain}" <{address}>' if has_specials else f"{plain} <{address}>"
-
-
-def _day(written: str | None, received_at: datetime) -> str:
-    date = datetime.fromisoformat(written) if written else received_at
-    return date.strftime("%Y-%m-%d %H:%M UTC")

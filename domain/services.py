@@ -3,26 +3,30 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from domain import changelog
 from domain.changelog import Author
 from domain.errors import NotFoundError, RefusedError
+from domain.lines import is_one_line
 from mail.connection import Server
 from mail.security import Security, check_security
 from mail.server_string import Protocol, ServerAddress, parse_server_string
-from models.mailboxes import Mailbox
+from models.mailboxes import Mailbox, MailboxState
 from models.services import LoginForm, MailService
 
 NAME_LONGEST = 100
 CA_LONGEST = 65_536
 _PROVIDERS = Path(__file__).with_name("providers.json")
+_CONNECTION = {"imap_server", "imap_security", "smtp_server", "smtp_security", "ca"}
 _WITH_A_PASSWORD = {"password", "app_password"}
 
 
@@ -118,15 +122,37 @@ def edit(session: Session, service: MailService, settings: ServiceSettings, by: 
         return False
     service.version += 1
     session.flush()
+    if _CONNECTION.intersection(changes):
+        _try_mailboxes_again(session, service, by.now)
     _record(session, by, "services.edit", service, changes)
     return True
 
 
-def ensure_standard(session: Session) -> None:
-    """Puts in the providers that take one login and a password, where they are missing."""
-    present = set(
-        session.scalars(select(MailService.name_key).where(MailService.standard.is_(True)))
+def _try_mailboxes_again(session: Session, service: MailService, now: datetime) -> None:
+    """What was wrong may have been the service: nobody should have to type a password for that."""
+    by_service = frozenset(
+        {
+            MailboxState.UNREACHABLE,
+            MailboxState.LOGIN_REFUSED,
+            MailboxState.APP_PASSWORD_WANTED,
+            MailboxState.CERTIFICATE_REFUSED,
+        }
     )
+    for mailbox in session.scalars(select(Mailbox).where(Mailbox.service_id == service.id)):
+        mailbox.next_contact_at = now
+        if mailbox.state in by_service:
+            mailbox.state, mailbox.state_since, mailbox.failures = MailboxState.UNREACHABLE, now, 0
+            mailbox.version += 1
+    session.flush()
+
+
+def ensure_standard(session: Session) -> None:
+    """Puts in the providers that take one login and a password, where they are missing.
+
+    One whose name the company has given to a service of its own is left out.
+    """
+    there = MailService.standard.is_(True) | MailService.deleted_at.is_(None)
+    present = set(session.scalars(select(MailService.name_key).where(there)))
     providers = json.loads(_PROVIDERS.read_text(encoding="utf-8"))["providers"]
     for position, provider in enumerate(providers):
         if provider["name"] not in present and _takes_one_login_and_password(provider):
@@ -178,7 +204,7 @@ def _standard(provider: dict[str, Any], position: int) -> MailService:
 
 def _check(session: Session, settings: ServiceSettings, present: MailService | None) -> None:
     name = " ".join(settings.name.split())
-    if not 1 <= len(name) <= NAME_LONGEST or not name.isprintable():
+    if not 1 <= len(name) <= NAME_LONGEST or not is_one_line(name):
         raise RefusedError("name", "service_name_length", longest=NAME_LONGEST)
     taken = session.scalar(
         select(MailService.id).where(
@@ -193,20 +219,20 @@ def _check(session: Session, settings: ServiceSettings, present: MailService | N
         check_security(
             protocol, server.address.port, server.security, non_standard=server.non_standard
         )
-    _check_ca(settings.ca_pem)
+    _certificates(settings.ca_pem)
 
 
-def _check_ca(pem: str) -> None:
+def _certificates(pem: str) -> str:
+    """The certificates alone, without what people write around them. Raises RefusedError."""
     if not pem.strip():
-        return
+        return ""
     if len(pem) > CA_LONGEST or "PRIVATE KEY" in pem:
         raise RefusedError("ca_pem", "ca_not_a_certificate")
     try:
-        certificates = x509.load_pem_x509_certificates(pem.encode())
+        found = x509.load_pem_x509_certificates(pem.encode())
     except ValueError as error:
         raise RefusedError("ca_pem", "ca_not_a_certificate") from error
-    if not certificates:
-        raise RefusedError("ca_pem", "ca_not_a_certificate")
+    return "".join(one.public_bytes(Encoding.PEM).decode("ascii") for one in found)
 
 
 def _apply(service: MailService, settings: ServiceSettings) -> None:
@@ -218,7 +244,7 @@ def _apply(service: MailService, settings: ServiceSettings) -> None:
     service.smtp_host, service.smtp_port = settings.smtp.address.host, settings.smtp.address.port
     service.smtp_security = settings.smtp.security
     service.smtp_non_standard = settings.smtp.non_standard
-    service.ca_pem = settings.ca_pem.strip()
+    service.ca_pem = _certificates(settings.ca_pem)
     service.process_default = settings.process_default
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from domain import mailboxes
+from domain.mailboxes import Target
 from domain.secrets import SecretLostError
 from jobs.context import Job
 from jobs.fail_points import fail_point
@@ -26,6 +27,16 @@ def run_test(job: Job, test_id: int) -> int | None:
         return None
     if target is None:
         return None
+    try:
+        return _try(job, test_id, target)
+    except Exception:
+        # A page watches it. The runner writes the error to the log.
+        with job.step() as session:
+            mailboxes.give_up_test(session, test_id, mailboxes.NOT_TRIED)
+        raise
+
+
+def _try(job: Job, test_id: int, target: Target) -> int | None:
     for protocol, server, attempt in (
         (Protocol.IMAP, target.imap, try_imap),
         (Protocol.SMTP, target.smtp, try_smtp),

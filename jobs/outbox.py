@@ -1,7 +1,8 @@
 """The runner that sends one message, and puts its copy into *Sent*."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from sqlalchemy.orm import Session
 
@@ -10,9 +11,10 @@ from domain.errors import ConflictError
 from domain.mailboxes import Target
 from domain.outbox import Dispatch
 from domain.secrets import SecretLostError
+from domain.sync import folders
 from jobs.context import Job
 from jobs.fail_points import fail_point
-from mail.imap.client import ImapSession, open_session
+from mail.imap.client import ImapSession, RemoteFolder, open_session
 from mail.mime.build import Outgoing, build
 from mail.server_errors import MailServerError
 from mail.smtp import RecipientResult, Reply, SmtpSession, open_smtp
@@ -25,25 +27,36 @@ SENT_FOLDER = "Sent"
 
 
 def send(job: Job, outgoing_id: int) -> None:
-    """Sends it if it is queued; copies it to *Sent* if it went out and the copy is missing."""
+    """Sends it if it is queued; copies it to *Sent* if somebody has it and the copy is missing."""
     with job.step() as session:
-        dispatch = outbox.claim(session, outgoing_id, job.worker)
+        dispatch = outbox.claim(session, outgoing_id, job.worker, job.clock())
     if dispatch is not None:
         fail_point("outbox.claimed")
         try:
-            _send_claimed(job, dispatch)
+            _send_or_put_back(job, dispatch)
         except ConflictError:
             log.warning("outgoing %s is no longer ours: another worker took it over", outgoing_id)
     _copy_to_sent(job, outgoing_id)
+
+
+def _send_or_put_back(job: Job, dispatch: Dispatch) -> None:
+    """A fault of our own leaves nothing claimed."""
+    try:
+        _send_claimed(job, dispatch)
+    except ConflictError:
+        raise
+    except Exception:
+        with suppress(ConflictError):
+            _note(job, dispatch.id, "fault")
+        raise
 
 
 def _send_claimed(job: Job, dispatch: Dispatch) -> None:
     target = _target(job, dispatch.mailbox_id)
     if target is None:
         with job.step() as session:
-            outbox.note_trouble(
-                session, dispatch.id, cause="secret_lost", words="", permanent=True, now=job.clock()
-            )
+            outbox.give_back(session, dispatch.id, job.worker)
+            outbox.hold_and_release(session)
         return
     try:
         raw = build(dispatch.outgoing)
@@ -51,12 +64,12 @@ def _send_claimed(job: Job, dispatch: Dispatch) -> None:
             results, reply = _say(job, smtp, dispatch, raw)
     except MailServerError as error:
         log.warning("outgoing %s: %s: %s", dispatch.id, error.step, error.cause)
-        with job.step() as session:
-            _note(session, dispatch.id, error, job)
+        permanent = not error.temporary and error.refused_message
+        _note(job, dispatch.id, error.cause.value, error.server_words, permanent=permanent)
         return
     fail_point("outbox.answered")
     with job.step() as session:
-        outbox.settle(session, dispatch.id, results, reply, job.clock())
+        outbox.settle(session, dispatch.id, job.worker, results, reply, job.clock())
     fail_point("outbox.sent")
 
 
@@ -76,52 +89,76 @@ def _say(
     return results, smtp.data(raw, before_content)
 
 
-def _note(session: Session, outgoing_id: int, error: MailServerError, job: Job) -> None:
-    message = session.get_one(OutgoingMessage, outgoing_id)
-    now = job.clock()
-    outbox.note_trouble(
-        session,
-        outgoing_id,
-        cause=error.cause.value,
-        words=error.server_words,
-        permanent=not error.temporary and error.refused_message,
-        now=now,
-    )
-    if not error.refused_message:
-        mailboxes.note_trouble(session, message.mailbox_id, error, now)
+def _note(
+    job: Job, outgoing_id: int, cause: str, words: str = "", *, permanent: bool = False
+) -> None:
+    with job.step() as session:
+        outbox.note_trouble(
+            session,
+            outgoing_id,
+            job.worker,
+            cause=cause,
+            words=words,
+            permanent=permanent,
+            now=job.clock(),
+        )
         outbox.hold_and_release(session)
 
 
 def _copy_to_sent(job: Job, outgoing_id: int) -> None:
     with job.step() as session:
-        outgoing = outbox.to_copy(session, outgoing_id)
-        message = session.get(OutgoingMessage, outgoing_id)
-        mailbox_id = message.mailbox_id if message is not None else 0
+        outgoing = outbox.to_copy(session, outgoing_id, job.clock())
+        if outgoing is None:
+            return
+        mailbox_id = session.get_one(OutgoingMessage, outgoing_id).mailbox_id
         folder = _sent_folder(session, mailbox_id)
-    target = _target(job, mailbox_id) if outgoing is not None else None
-    if outgoing is None or target is None:
-        return
     try:
-        with open_session(target.imap, target.credentials, job.network) as imap:
-            _append_once(imap, folder, outgoing)
+        copied = _copy(job, mailbox_id, folder, outgoing)
     except MailServerError as error:
         log.warning("outgoing %s was not copied to Sent: %s", outgoing_id, error.cause)
+        copied = False
+    except Exception:
         with job.step() as session:
             outbox.copy_later(session, outgoing_id, job.clock())
-        return
+        raise
     with job.step() as session:
-        outbox.copied(session, outgoing_id)
+        if copied:
+            outbox.copied(session, outgoing_id)
+        else:
+            outbox.copy_later(session, outgoing_id, job.clock())
+
+
+def _copy(job: Job, mailbox_id: int, folder: str | None, outgoing: Outgoing) -> bool:
+    target = _target(job, mailbox_id)
+    if target is None:
+        return False
+    with open_session(target.imap, target.credentials, job.network) as imap:
+        _append_once(imap, folder, outgoing)
+    return True
 
 
 def _append_once(imap: ImapSession, folder: str | None, outgoing: Outgoing) -> None:
     """Some servers put their own copy there (Gmail): looked for by Message-ID first."""
     if folder is None:
-        folder = SENT_FOLDER
-        if folder not in {one.name for one in imap.folders()}:
+        listed = imap.folders()
+        by_role = {role: name for name, role in folders.roles(listed).items()}
+        folder = by_role.get(FolderRole.SENT)
+        if folder is None:
+            folder = _prefix(listed) + SENT_FOLDER
             imap.create(folder)
     imap.select(folder, readonly=True)
     if not imap.search_message_id(outgoing.message_id):
         imap.append(folder, build(outgoing), ["\\Seen"], outgoing.date)
+
+
+def _prefix(listed: Sequence[RemoteFolder]) -> str:
+    """``INBOX.`` where every other folder lies under the inbox (RFC 2342 would tell, if asked)."""
+    prefixes = [f"INBOX{one.delimiter}" for one in listed if one.name == "INBOX" and one.delimiter]
+    others = [one.name for one in listed if one.name != "INBOX"]
+    for prefix in prefixes:
+        if others and all(name.startswith(prefix) for name in others):
+            return prefix
+    return ""
 
 
 def _sent_folder(session: Session, mailbox_id: int) -> str | None:
@@ -130,6 +167,7 @@ def _sent_folder(session: Session, mailbox_id: int) -> str | None:
 
 
 def _target(job: Job, mailbox_id: int) -> Target | None:
+    """None while nothing may be sent: the key is lost, the person disabled, the mailbox gone."""
     try:
         with job.step() as session:
             return mailboxes.target(session, mailbox_id, job.ring)

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 log = logging.getLogger(__name__)
@@ -35,13 +36,24 @@ class Runner:
             self._woken[key] = None
             self._changed.notify()
 
-    def stop(self, timeout: float) -> None:
-        """Takes nothing new; waits so many seconds in all for what is running."""
+    def wake_idle(self, key: int) -> None:
+        """As ``wake``, but not while the key runs: for who only sees that a run has not ended."""
+        with self._changed:
+            if key not in self._running:
+                self._woken[key] = None
+                self._changed.notify()
+
+    def take_no_more(self) -> None:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
+
+    def stop(self, timeout: float) -> None:
+        """Takes nothing new; waits so many seconds in all for what is running."""
+        self.take_no_more()
+        deadline = time.monotonic() + timeout
         for thread in self._threads:
-            thread.join(timeout / max(len(self._threads), 1))
+            thread.join(max(deadline - time.monotonic(), 0))
 
     def _loop(self) -> None:
         while (key := self._take()) is not None:

@@ -1,21 +1,24 @@
 """The runner that brings one mailbox in step with its server."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from domain import mailboxes
 from domain.mailboxes import Target
 from domain.secrets import SecretLostError
 from domain.sync import changes, folder, folders
+from domain.sync.changes import Replay
 from domain.sync.folder import Arrived
 from domain.sync.plan import Announced, Flags, Plan, Visit, batches, plan, visit
 from jobs.context import Job
 from jobs.fail_points import fail_point
 from mail.imap.client import FolderStatus, ImapSession, RemoteMessage, open_session
-from mail.server_errors import MailServerError
-from models.messages import FlagChange, Folder
+from mail.server_errors import Cause, MailServerError
+from models.messages import FlagChange, Folder, FolderRole
 
 log = logging.getLogger(__name__)
+
+PORTION_BYTES = 8 * 1024 * 1024  # of one batch that are held, parsed and committed at once
 
 
 class MailboxGoneError(Exception):
@@ -23,13 +26,13 @@ class MailboxGoneError(Exception):
 
 
 def sync_mailbox(job: Job, mailbox_id: int) -> bool:
-    """Replays what the employee did, then follows every folder. Trouble becomes the state.
+    """Replays what the employee did, and follows every folder. Trouble becomes the state.
 
     Whether the mailbox worked.
     """
     try:
         with job.step() as session:
-            target = mailboxes.target(session, mailbox_id, job.ring)
+            target = mailboxes.target_to_follow(session, mailbox_id, job.ring)
     except SecretLostError:
         with job.step() as session:
             mailboxes.note_secret_lost(session, mailbox_id, job.clock())
@@ -53,35 +56,74 @@ def sync_mailbox(job: Job, mailbox_id: int) -> bool:
 
 
 def _follow_all(job: Job, imap: ImapSession, target: Target) -> None:
-    _replay(job, imap, target)
     remote = imap.folders()
     with job.step() as session:
         ours, changed = folders.follow(session, target.id, remote)
         if changed:
             mailboxes.touch(session, target.id)
+    _replay(job, imap, target)
     announced = imap.statuses()
+    inbox_refused: MailServerError | None = None
     for one in ours:
         status = announced.get(one.name)
         if one.selectable and (status is None or _differs(one, status)):
-            _follow_folder(job, imap, target, one)
+            try:
+                _follow_folder(job, imap, target, one)
+            except MailServerError as error:
+                if not _is_of_one_folder(error, imap):
+                    raise
+                log.warning("mailbox %s: folder %s: %s", target.id, one.id, error.cause)
+                if one.role is FolderRole.INBOX:
+                    inbox_refused = error
+    if inbox_refused is not None:
+        # Without its inbox a mailbox does not work, and nobody must think that no mail came.
+        raise inbox_refused
 
 
 def _differs(ours: Folder, status: FolderStatus) -> bool:
     return visit(folder.known(ours), _announced(status)) is not Visit.NOTHING
 
 
+def _is_of_one_folder(error: MailServerError, imap: ImapSession) -> bool:
+    """Whether the server refused one folder only: it still answers."""
+    if error.cause not in {Cause.REFUSED, Cause.UNAVAILABLE}:
+        return False
+    try:
+        imap.noop()
+    except MailServerError:
+        return False
+    return True
+
+
 def _replay(job: Job, imap: ImapSession, target: Target) -> None:
     with job.step() as session:
         waiting = changes.to_replay(session, target.id)
     for replay in waiting:
-        status = imap.select(replay.folder_name, readonly=False)
-        if status.uid_validity == replay.uid_validity:
-            if replay.change is FlagChange.SEEN:
-                imap.add_flags(replay.uids, ["\\Seen"])
-            else:
-                imap.remove_flags(replay.uids, ["\\Seen"])
-            with job.step() as session:
-                changes.done(session, replay.ids)
+        try:
+            told = _tell(imap, replay)
+        except MailServerError as error:
+            if not _is_of_one_folder(error, imap):
+                raise
+            log.warning("mailbox %s: folder %s: %s", target.id, replay.folder_id, error.cause)
+            if error.cause is Cause.REFUSED:
+                with job.step() as session:
+                    changes.refused(session, replay)
+        else:
+            if told:
+                with job.step() as session:
+                    changes.done(session, replay.ids)
+
+
+def _tell(imap: ImapSession, replay: Replay) -> bool:
+    """Whether the server took the change; it means nothing to a folder that was renumbered."""
+    status = imap.select(replay.folder_name, readonly=False)
+    if status.uid_validity != replay.uid_validity:
+        return False
+    if replay.change is FlagChange.SEEN:
+        imap.add_flags(replay.uids, ["\\Seen"])
+    else:
+        imap.remove_flags(replay.uids, ["\\Seen"])
+    return True
 
 
 def _follow_folder(job: Job, imap: ImapSession, target: Target, ours: Folder) -> None:
@@ -129,13 +171,29 @@ def _apply(job: Job, imap: ImapSession, target: Target, folder_id: int, todo: Pl
             folder.reflag(session, row, todo.reflag)
             mailboxes.touch(session, target.id)
     for batch in batches(todo.fetch):
-        arrived = _read(job, target, list(imap.fetch(batch)))
-        fail_point("sync.source_kept")
-        with job.step() as session:
-            row = _row(session.get(Folder, folder_id))
-            folder.store(session, row, arrived)
-            mailboxes.touch(session, target.id)
-        fail_point("sync.batch_stored")
+        for portion in _portions(imap.fetch(batch)):
+            arrived = _read(job, target, portion)
+            fail_point("sync.source_kept")
+            with job.step() as session:
+                row = _row(session.get(Folder, folder_id))
+                folder.store(session, row, arrived)
+                mailboxes.touch(session, target.id)
+            fail_point("sync.batch_stored")
+
+
+def _portions(fetched: Iterable[RemoteMessage]) -> Iterator[list[RemoteMessage]]:
+    """As they come, at most 8 MiB of content at once, or one message that is larger."""
+    portion: list[RemoteMessage] = []
+    held = 0
+    for one in fetched:
+        size = len(one.raw or b"")
+        if portion and held + size > PORTION_BYTES:
+            yield portion
+            portion, held = [], 0
+        portion.append(one)
+        held += size
+    if portion:
+        yield portion
 
 
 def _read(job: Job, target: Target, fetched: Sequence[RemoteMessage]) -> list[Arrived]:

@@ -56,7 +56,7 @@ class Watcher:
     def _idle(self, mailbox_id: int) -> None:
         try:
             with self._job.step() as session:
-                target = mailboxes.target(session, mailbox_id, self._job.ring)
+                target = mailboxes.target_to_follow(session, mailbox_id, self._job.ring)
         except SecretLostError:
             return
         if target is None:

@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic, sleep
 from typing import IO
 
 from huey import Huey
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 1.0
 STOP_SECONDS = 8.0
+LOCK_FILE = "worker.lock"
+LOCK_TRIES = 5
+LOCK_TRY_SECONDS = 0.02
 
 
 class WorkerRunsError(Exception):
@@ -63,14 +67,20 @@ class Worker:
     def stop(self) -> None:
         self._stopping.set()
         self._watcher.stop()
-        for runner in (self._outbox, self._tests, self._sync, self._prepare):
-            runner.stop(STOP_SECONDS / 4)
+        # A message that is cut off has to be decided about by its sender: it may take all the time.
+        runners = (self._outbox, self._tests, self._sync, self._prepare)
+        for runner in runners:
+            runner.take_no_more()
+        deadline = monotonic() + STOP_SECONDS
+        for runner in runners:
+            runner.stop(max(deadline - monotonic(), 0))
 
     def sweep(self) -> None:
         """Wakes a runner for every row whose time has come."""
         now = self._job.clock()
         with self._job.step() as session:
             outbox.hold_and_release(session)
+            mailboxes.end_old_tests(session, now)
             mailboxes.forget_old_passwords(session, now)
             waiting = mailboxes.waiting_tests(session)
             due = mailboxes.due(session, now)
@@ -81,7 +91,7 @@ class Worker:
             (outgoing, self._outbox),
         ):
             for key in keys:
-                runner.wake(key)
+                runner.wake_idle(key)
 
     def _synchronise(self, mailbox_id: int) -> None:
         # One that was refused is left alone: watching would sign in once more.
@@ -127,10 +137,33 @@ def only_worker(data_folder: Path) -> IO[str]:
 
     Raises WorkerRunsError. The lock ends with the process, however it ends.
     """
-    lock = (data_folder / "worker.lock").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.close()
-        raise WorkerRunsError from error
+    lock = (data_folder / LOCK_FILE).open("w")
+    for left in reversed(range(LOCK_TRIES)):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if not left:
+                lock.close()
+                raise WorkerRunsError from error
+            # It may only be somebody who looks whether a worker runs.
+            sleep(LOCK_TRY_SECONDS)
+        else:
+            break
     return lock
+
+
+def worker_is_running(data_folder: Path) -> bool:
+    """Whether a worker holds the lock. flock tells only by trying: shared, so that two who look
+    do not take each other for a worker, and given back at once.
+    """
+    try:
+        lock = (data_folder / LOCK_FILE).open("r")
+    except OSError:  # no worker ever ran here, or it is not ours to see
+        return False
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        return False

@@ -55,6 +55,8 @@ PROPERTIES = frozenset(
     + [f"border-{corner}-radius" for corner in _CORNERS]
 )
 
+# A share of the frame's height, which follows its content: it would grow for ever.
+_HEIGHTS = frozenset({"height", "max-height", "min-height", "flex-basis", "flex"})
 _BACKGROUNDS = frozenset({"background", "background-image"})
 _FUNCTIONS = frozenset(
     {"rgb", "rgba", "hsl", "hsla", "calc", "min", "max", "clamp"}
@@ -181,6 +183,8 @@ def _declarations(nodes: Iterable[Any]) -> str:
         if node.type != "declaration" or node.lower_name not in PROPERTIES:
             continue
         value = _value(node.value, node.lower_name in _BACKGROUNDS)
+        if "%" in value and node.lower_name in _HEIGHTS:
+            continue
         if value:
             kept.append(f"{node.lower_name}:{value}{'!important' if node.important else ''}")
     return ";".join(kept)

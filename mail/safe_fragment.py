@@ -59,7 +59,8 @@ _BLANK = " \t\n\f\r"
 # libxml2 ends these where HTML 4 did, a link before a table, bold text before a paragraph;
 # browsers go on. Names it does not know it leaves alone.
 _RENAMED = "a|b|big|font|h[1-6]|i|s|small|span|strike|tt|u"
-_RENAME = re.compile(rf"<(/?)({_RENAMED})(?=[\s/>])", re.IGNORECASE)
+_OPENING = re.compile(rf"<(?=(?:{_RENAMED})[\s/>])", re.IGNORECASE)
+_CLOSING = re.compile(rf"</(?=(?:{_RENAMED})[\s/>])", re.IGNORECASE)
 _RENAMED_BACK = re.compile(rf"<(/?)x-({_RENAMED})(?=[\s/>])", re.IGNORECASE)
 # Mailing lists and forwarding programs write on after the end of the document.
 _END_OF_DOCUMENT = re.compile(r"</(?:body|html)\s*>", re.IGNORECASE)
@@ -71,7 +72,7 @@ class TooComplex(ValueError):  # noqa: N818 (a verdict about a message, not a fa
 
 def prepared(html: str) -> bytes:
     """The source as the parser is to get it."""
-    renamed = _RENAME.sub(r"<\1x-\2", _END_OF_DOCUMENT.sub("", html))
+    renamed = _CLOSING.sub("</x-", _OPENING.sub("<x-", _END_OF_DOCUMENT.sub("", html)))
     return renamed.encode("utf-8", "replace")
 
 

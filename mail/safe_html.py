@@ -46,8 +46,11 @@ VERSION = 1
 HTML_LARGEST = 5_000_000
 """Characters of a source. It is ``data:`` pictures that make one so large."""
 
-TEXT_LARGEST = 1_000_000
-"""Characters of a plain text that are shown."""
+TEXT_LARGEST = 500_000
+"""Characters of a plain text that are shown; an ellipsis stands for the rest."""
+
+REFERENCES_MOST = 50_000
+"""Character references (``&amp;``) of what is shown: the second sieve needs their square."""
 
 FRAME_SANDBOX = "allow-same-origin allow-popups allow-popups-to-escape-sandbox"
 """The ``sandbox`` attribute of the frame; the header says the same."""
@@ -64,6 +67,7 @@ _REL = "noopener noreferrer nofollow"
 _PASSES_MOST = 5
 _QUOTES_DEEPEST = 20
 _LINKED_LINE_LONGEST = 10_000
+_LINKED_LARGEST = 200_000  # characters of all lines in which links are looked for
 _MARKS = re.compile(r"(?:> ?)+")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,3}")
 
@@ -154,7 +158,10 @@ def _pass(html: str, writer: Writer) -> str:
     target = cast(Any, writer)  # the stubs want a target that takes bytes as well
     parser = etree.HTMLParser(encoding="utf-8", huge_tree=False, no_network=True, target=target)
     etree.fromstring(prepared(html), parser)
-    return writer.sheet() + _CLEANER.clean(writer.fragment())
+    fragment = writer.fragment()
+    if fragment.count("&") > REFERENCES_MOST:
+        raise TooComplex("large")
+    return writer.sheet() + _CLEANER.clean(fragment)
 
 
 def text_to_html(text: str) -> str:
@@ -162,18 +169,24 @@ def text_to_html(text: str) -> str:
 
     Spaces and tabs stay as they are: `document` shows the fragment with ``plain``. Links are
     ``http:``, ``https:``, ``mailto:``, names that begin with ``www.`` and mail addresses. Beyond
-    `TEXT_LARGEST` an ellipsis stands for the rest.
+    `TEXT_LARGEST` an ellipsis stands for the rest, as it does beyond `REFERENCES_MOST`.
     """
     shown = text if len(text) <= TEXT_LARGEST else f"{text[:TEXT_LARGEST]}\n…"
     written = []
-    depth = 0
+    depth = looked_at = references = 0
     for line in shown.replace("\r\n", "\n").replace("\r", "\n").rstrip().split("\n"):
         marks = _MARKS.match(line)
         deeper = min(marks[0].count(">"), _QUOTES_DEEPEST) if marks else 0
         written.append('<blockquote class="quote">' * (deeper - depth))
         written.append("</blockquote>" * (depth - deeper))
-        written.append(_line(line[marks.end() :] if marks else line))
-        written.append("<br>")
+        looked_at += len(line)
+        body = line[marks.end() :] if marks else line
+        shown_line = _line(body) if looked_at <= _LINKED_LARGEST else escape(body)
+        references += shown_line.count("&")
+        if references > REFERENCES_MOST:
+            written.append("…")
+            break
+        written += (shown_line, "<br>")
         depth = deeper
     # Built safe, and read once more as a browser would, like all that is shown.
     return _CLEANER.clean("".join(written))

@@ -78,7 +78,15 @@ class WritingSession(FlaskSession):
         return bind
 
 
-db = SQLAlchemy(model_class=Base, session_options={"class_": WritingSession})
+@event.listens_for(WritingSession, "after_commit")
+def _read_only_again(session: Session) -> None:
+    """What is read after the commit, to show it, keeps nobody else from writing."""
+    session.info.pop("writing", None)
+
+
+db = SQLAlchemy(
+    model_class=Base, session_options={"class_": WritingSession, "expire_on_commit": False}
+)
 
 
 @lru_cache(maxsize=16)

@@ -1,6 +1,7 @@
 """Connected mailboxes, and the tests that connect them."""
 
 import enum
+import hashlib
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,6 +12,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from models.base import Base, by_name
 from models.people import User
 from models.services import MailService
+
+SMTP_LOGIN_TRIES = 3
 
 
 class MailboxState(enum.Enum):
@@ -43,6 +46,8 @@ class Mailbox(Base):
     """One connected address of one person.
 
     ``version`` grows with every change a page could show, so that an open page asks one number.
+    ``state`` is that of IMAP. ``smtp_failures`` counts how often in a row SMTP refused the login
+    that ``smtp_refused_with`` is the print of, ``smtp_error_cause`` is why.
     """
 
     __tablename__ = "mailbox"
@@ -63,9 +68,29 @@ class Mailbox(Base):
     last_error_words: Mapped[str] = mapped_column(sa.String(500), default="")
     failures: Mapped[int] = mapped_column(default=0)
     next_contact_at: Mapped[datetime]
+    smtp_failures: Mapped[int] = mapped_column(default=0)
+    smtp_error_cause: Mapped[str] = mapped_column(sa.String(40), default="")
+    smtp_refused_with: Mapped[str] = mapped_column(sa.String(64), default="")
     version: Mapped[int] = mapped_column(default=1)
     user: Mapped[User] = relationship()
     service: Mapped[MailService] = relationship(lazy="joined", innerjoin=True)
+
+    @property
+    def sign_in_print(self) -> str:
+        """Another one as soon as service, login or password is another."""
+        parts = (self.service_id, self.service.version, self.login, self.sealed_password.hex())
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+    @property
+    def smtp_refuses(self) -> bool:
+        """Whether SMTP has refused the login for good, and nothing has changed since."""
+        return (
+            self.smtp_failures >= SMTP_LOGIN_TRIES and self.smtp_refused_with == self.sign_in_print
+        )
+
+    @property
+    def may_send(self) -> bool:
+        return self.user.active and not self.state.needs_person and not self.smtp_refuses
 
 
 class ConnectionTestState(enum.Enum):

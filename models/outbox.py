@@ -33,8 +33,10 @@ class OutgoingState(enum.Enum):
 class OutgoingMessage(Base):
     """Everything the message will say is fixed here before the person is told that it goes out.
 
-    ``recipients`` holds a result for each: ``{"a@b": {"code": 250, "words": "…", "accepted":
-    true}}``; one that was accepted is never offered again. ``copied_to_sent`` is a fact of its own.
+    ``recipients`` holds a result for each: ``{"a@b": {"code": 250, "words": "…", "delivered":
+    true}}``; one to whom it was delivered is never offered again. ``queued_at`` is when the two
+    days began after which it has failed. ``copied_to_sent`` is a fact of its own, with a time of
+    its own: ``next_copy_at`` is empty where no copy is to be made, or no longer.
     """
 
     __tablename__ = "outgoing_message"
@@ -65,6 +67,28 @@ class OutgoingMessage(Base):
     next_attempt_at: Mapped[datetime]
     cause: Mapped[str] = mapped_column(sa.String(40), default="")
     server_words: Mapped[str] = mapped_column(sa.String(500), default="")
+    was_unconfirmed: Mapped[bool] = mapped_column(default=False)
     sent_at: Mapped[datetime | None]
     copied_to_sent: Mapped[bool] = mapped_column(default=False)
+    copy_attempts: Mapped[int] = mapped_column(default=0)
+    next_copy_at: Mapped[datetime | None] = mapped_column(index=True)
     mailbox: Mapped[Mailbox] = relationship()
+
+    @property
+    def may_be_sent_again(self) -> bool:
+        """What SMTP holds may be tried once more; what IMAP holds waits for the mailbox."""
+        held_by_smtp = self.state is OutgoingState.HELD and self.mailbox.smtp_refuses
+        return self.state.wants_decision or held_by_smtp
+
+    @property
+    def may_be_discarded(self) -> bool:
+        return self.state.wants_decision or self.state in {OutgoingState.QUEUED, OutgoingState.HELD}
+
+    @property
+    def refused(self) -> list[str]:
+        """Who was refused for good."""
+        return [
+            address
+            for address, result in self.recipients.items()
+            if not result["delivered"] and result["code"] >= 500
+        ]

@@ -64,9 +64,9 @@ def open_window_and_save_nothing(page: Page) -> None:
     page.locator("dialog .field-error").first.wait_for()
 
 
-def open_message(number: int) -> Do:
+def open_message(subject: str) -> Do:
     def act(page: Page) -> None:
-        page.locator(".message-row > a").nth(number).click()
+        page.locator(".message-row > a", has_text=subject).first.click()
         page.locator("#opened").wait_for()
         page.frame_locator("iframe").locator("body").wait_for()
 
@@ -118,8 +118,8 @@ def demo_scene(browser: Browser, address: str) -> Scene:
             Shot("sign-in-refused", "/sign-in", then=sign_in_wrongly),
             Shot("invitation", invitation),
             Shot("mail", "/mail/", "alice"),
-            Shot("message", "/mail/", "alice", open_message(1)),
-            Shot("message-html", "/mail/", "bob", open_message(1)),
+            Shot("message", "/mail/", "alice", open_message("Delivery for the school fair")),
+            Shot("message-html", "/mail/", "bob", open_message("Forty hills from a drawer")),
             Shot("write", "/mail/new", "bob"),
             Shot("write-refused", "/mail/new", "bob", send_empty),
             Shot("outbox", "/mail/outbox", "bob"),
@@ -226,7 +226,8 @@ def main() -> int:
     FOLDER.mkdir()
     with ExitStack() as stack:
         data = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        demo = stack.enter_context(running("demo", data / "demo", until="The demo runs at"))
+        still = {"POSTROOM_DEMO_INTERVAL": "0"}  # no new mail between two pictures
+        demo = stack.enter_context(running("demo", data / "demo", still, until="The demo runs at"))
         empty = stack.enter_context(running("run-all", data / "empty", until="one-time code"))
         browser = chromium(stack.enter_context(sync_playwright()))
         set_up = Scene(empty.address, {}, (Shot("set-up", "/set-up"),))

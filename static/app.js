@@ -113,7 +113,8 @@ function fitFrame(frame) {
 // --- toasts, polling, keys ----------------------------------------------------------------------
 
 function fadeToasts() {
-  for (const line of document.querySelectorAll(".toast-line:not([data-seen])")) {
+  // What failed stays until it was read and closed.
+  for (const line of document.querySelectorAll(".toast-line:not([data-seen]):not(.toast-failed)")) {
     line.dataset.seen = "";
     setTimeout(() => line.remove(), TOAST_LASTS);
   }
@@ -157,8 +158,13 @@ function markOpen(row) {
   }
   row.classList.add("is-open");
   row.firstElementChild.setAttribute("aria-current", "true");
-  const panes = document.getElementById("content");
-  panes.classList.add("has-message");
+}
+
+// Where there is room for one pane only, the message takes the place of the list, and the focus.
+function showReading() {
+  document.getElementById("content").classList.add("has-message");
+  const list = document.querySelector(".list-pane");
+  if (list && getComputedStyle(list).display === "none") document.getElementById("reading").focus();
 }
 
 // --- listeners ----------------------------------------------------------------------------------
@@ -185,8 +191,9 @@ document.addEventListener("click", (event) => {
   if (opener && !opener.closest("dialog")) {
     openerId = (opener.id ? opener : opener.querySelector("[id]") || opener).id;
   }
+  if (target.closest("[data-dismiss]")) target.closest(".toast-line").remove();
   const row = target.closest(".message-row");
-  if (row) markOpen(row);
+  if (row && !(event.ctrlKey || event.metaKey || event.shiftKey)) markOpen(row);
 });
 
 document.addEventListener("input", (event) => {
@@ -235,7 +242,10 @@ document.addEventListener("htmx:after:swap", () => {
   fadeToasts();
   leaveWhenFoldersAreHere();
   const opened = document.getElementById("opened");
-  if (opened) document.title = opened.dataset.title;
+  if (opened && document.title !== opened.dataset.title) {
+    document.title = opened.dataset.title;
+    showReading();
+  }
 });
 
 document.addEventListener("htmx:error", sayNoAnswer);
@@ -254,4 +264,5 @@ for (const form of document.querySelectorAll("[data-connect]")) {
   explainService(form);
 }
 syncSecurity(document);
+for (const frame of document.querySelectorAll("iframe[data-fit]")) fitFrame(frame);
 pollTimer = setTimeout(poll, POLL_VISIBLE);

@@ -3,17 +3,20 @@
 import enum
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from flask import Flask, Response, abort, current_app, redirect, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
 
-from web.fragments import is_fragment
+from web.fragments import fragment, is_fragment, page, toast
 from web.viewer import note_seen, viewer_or_none
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# What people write at length; never a password.
+_SHOWN_AGAIN = ("to", "cc", "bcc", "subject", "text", "name", "ca_pem")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _MARK = "access"
 
@@ -70,12 +73,26 @@ def _check() -> ResponseReturnValue | None:
 
 
 def to_sign_in() -> ResponseReturnValue:
-    """To sign-in and back. A fragment's answer must not be followed into a row of a table."""
+    """To sign-in and back. A fragment's answer must not be followed into a row of a table.
+
+    Nothing that was typed is lost: a poll, which nobody asked for, only says so, and what a form
+    sent is shown once more.
+    """
+    if request.headers.get("X-Poll"):
+        toast(
+            _("You are signed out. Sign in again in another tab; this page stays as it is."),
+            "failed",
+        )
+        return fragment("shared/_nothing.html", 401)
+    if request.method not in SAFE_METHODS and not is_fragment():
+        kept = {name: text for name, text in request.form.items() if name in _SHOWN_AGAIN and text}
+        if kept:
+            return page("auth/signed_out.html", 401, kept=kept)
     if not is_fragment():
         back = request.full_path.rstrip("?") if request.method in SAFE_METHODS else None
         return redirect(url_for("auth.sign_in", next=back), 303)
-    page = urlsplit(request.headers.get("HX-Current-URL", ""))
-    back = f"{page.path}?{page.query}" if page.query else page.path
+    shown = _split(request.headers.get("HX-Current-URL", ""))
+    back = f"{shown.path}?{shown.query}" if shown.query else shown.path
     return Response(status=401, headers={"HX-Redirect": url_for("auth.sign_in", next=back or None)})
 
 
@@ -83,15 +100,25 @@ def safe_next(target: str | None) -> str | None:
     """A path of our own, or None: what stands in ``next`` was typed by whoever made the link."""
     if not target or not target.startswith("/") or target.startswith(("//", "/\\")):
         return None
-    parts = urlsplit(target)
+    parts = _split(target)
+    if not parts.path:
+        return None
     return None if parts.scheme or parts.netloc or not target.isprintable() else target
 
 
 def _refuse_foreign_origin() -> None:
     """A form on another site may post here; its browser says where it stands."""
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.host:
+    if origin is not None and _split(origin).netloc != request.host:
         abort(403)
+
+
+def _split(address: str) -> SplitResult:
+    """An address as a browser, or somebody who forges one, names it."""
+    try:
+        return urlsplit(address)
+    except ValueError:  # half a bracket
+        return SplitResult("", "", "", "", "")
 
 
 def _marked(view: Callable[P, R], access: Access) -> Callable[P, R]:

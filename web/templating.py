@@ -9,6 +9,7 @@ from flask_babel import get_locale
 
 from mail.server_string import Protocol
 from web import causes, fragments
+from web.house import settings, worker_runs
 from web.viewer import viewer_or_none
 
 
@@ -30,6 +31,8 @@ def _context() -> dict[str, object]:
         "language": locale.language if locale is not None else "en",
         "toasts": fragments.toasts,
         "is_fragment": fragments.is_fragment(),
+        "in_demo": settings().demo_people is not None,
+        "worker_runs": worker_runs,
     }
 
 

@@ -24,6 +24,10 @@ VERB_WORDINGS: dict[str, Wording] = {
     "password_wrong": lambda: _("This is not your present password."),
     # domain/services.py
     "service_name_length": lambda **p: _("Type a name of 1 to %(longest)s characters.", **p),
+    "service_changed": lambda: _(
+        "Somebody changed this service meanwhile. What you typed is kept here; open the window "
+        "again to see what they saved."
+    ),
     "service_name_taken": lambda **p: _(
         "There is a service named %(name)s already. Choose another name.", **p
     ),
@@ -32,6 +36,8 @@ VERB_WORDINGS: dict[str, Wording] = {
     ),
     # domain/mailboxes.py
     "service_not_choosable": lambda: _("This service cannot be chosen. Choose another."),
+    "tries_going_on": lambda: _("Two tries are still going on. Wait until one of them has ended."),
+    "not_one_line": lambda: _("Leave out line breaks and hidden characters."),
     "already_connected": lambda **p: _("%(address)s is connected already.", **p),
     # mail/addresses.py, domain/outbox.py
     "address_broken": lambda **p: _(

@@ -1,7 +1,5 @@
 """Setting up, signing in and out, and the link with which a person sets a password."""
 
-import json
-
 from flask import Blueprint, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
@@ -13,8 +11,8 @@ from domain.passwords import SHORTEST
 from mail.errors import RuleError
 from models import db
 from web.access import anyone, safe_next, signed_in
+from web.demo import demo_people
 from web.fragments import go, page
-from web.house import settings
 from web.viewer import author, let_in, let_out, now, viewer_or_none
 
 blueprint = Blueprint("auth", __name__)
@@ -118,20 +116,11 @@ _SET_UP = "#set-up"
 
 
 def _sign_in_page(form: SignInForm, status: int) -> ResponseReturnValue:
-    return page("auth/sign_in.html", status, form=form, demo_people=_demo_people())
+    return page("auth/sign_in.html", status, form=form, demo_people=demo_people())
 
 
 def _set_up_page(form: SetUpForm, status: int) -> ResponseReturnValue:
     return page("auth/set_up.html", status, form=form, shortest=SHORTEST)
-
-
-def _demo_people() -> list[dict[str, str]]:
-    """Who can sign in to the demo; nobody anywhere else."""
-    file = settings().demo_people
-    if file is None or not file.exists():
-        return []
-    found: list[dict[str, str]] = json.loads(file.read_text(encoding="utf-8"))
-    return found
 
 
 def _address() -> str:

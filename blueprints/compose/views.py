@@ -4,19 +4,21 @@ import uuid
 from dataclasses import replace
 from typing import Any
 
-from flask import Blueprint, url_for
+from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from wtforms.fields.choices import SelectChoice
 
 from blueprints.compose.forms import ComposeForm
 from domain import mailboxes, messages, outbox, replies
+from domain.errors import NotFoundError
 from domain.outbox import Letter
 from mail.addresses import parse_recipients
 from mail.errors import RuleError
 from models import db
 from models.outbox import OutgoingMessage
 from web.access import signed_in
+from web.clock import clock
 from web.fragments import fragment, go, is_fragment, page, toast
 from web.house import tasks
 from web.mail_frame import mail_frame
@@ -40,7 +42,12 @@ def new() -> ResponseReturnValue:
 @blueprint.route("/messages/<int:message_id>/reply", methods=["GET", "POST"])
 @signed_in
 def reply(message_id: int) -> ResponseReturnValue:
-    opened = messages.find(db.session(), person(), message_id)
+    try:
+        opened = messages.find(db.session(), person(), message_id)
+    except NotFoundError:
+        if request.method == "GET":
+            raise
+        return _original_gone()
     draft = replies.reply_to(opened)
     form = _form(
         {
@@ -115,6 +122,14 @@ def _queue(form: ComposeForm, letter: Letter) -> ResponseReturnValue:
     return go(url_for("messages.index"), _("It is being sent."))
 
 
+def _original_gone() -> ResponseReturnValue:
+    """Moved or deleted elsewhere while the answer was written: what was typed stays."""
+    toast(_("The message you answer is no longer here. You can send this as a new one."), "failed")
+    action = url_for("compose.new")
+    context = {"form": _form({}), "title": _("New message"), "action": action, **mail_frame()}
+    return page("compose/write.html", 404, **context)
+
+
 def _key(form: ComposeForm) -> uuid.UUID:
     try:
         return uuid.UUID(form.key.data)
@@ -123,7 +138,7 @@ def _key(form: ComposeForm) -> uuid.UUID:
 
 
 def _introduced(draft: replies.Draft) -> str:
-    said = _("On %(date)s, %(name)s wrote:", date=draft.date, name=draft.author)
+    said = _("On %(date)s, %(name)s wrote:", date=clock().moment(draft.date), name=draft.author)
     return f"\n\n{said}\n{draft.quoted}"
 
 

@@ -18,13 +18,14 @@ from models.messages import Folder
 from web.access import signed_in
 from web.fragments import fragment, go, is_fragment, page
 from web.house import tasks
-from web.mail_frame import mail_frame
+from web.mail_frame import mail_frame, shown_version
 from web.viewer import person
 
 blueprint = Blueprint("messages", __name__, url_prefix="/mail")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Servers date what they do not know to 1970 or, in their own time zone, to before it.
+_ROW_ID = re.compile(r"[0-9]{1,18}")
 _KEY = re.compile(r"-?[0-9]{1,18}\.[0-9]{1,18}")
 
 
@@ -103,11 +104,17 @@ def unseen(message_id: int) -> ResponseReturnValue:
 @signed_in
 def newer() -> ResponseReturnValue:
     """What an open page polls: 204 while it shows the newest version."""
-    version = messages.version(db.session(), person())
-    if request.args.get("version") == str(version):
+    version = shown_version(messages.version(db.session(), person()))
+    if request.args.get("version") == version:
         return Response(status=204)
     own = _shown_folder()
-    shown = {} if own is None else _list(own, _as_far_as(own, request.args.get("until", "")))
+    if own is None:
+        if request.args.get("folder"):  # removed at the server
+            return go(url_for("messages.index"))
+        return fragment("messages/_changes.html", **mail_frame())
+    listed = _as_far_as(own, request.args.get("until", ""))
+    opened = _row_id("opened")
+    shown = {**_list(own, listed, opened=opened), "gone": bool(opened) and not _is_there(opened)}
     return fragment("messages/_changes.html", **mail_frame(own), **shown)
 
 
@@ -127,13 +134,24 @@ def _as_far_as(own: Folder, until: str) -> Page:
 
 
 def _shown_folder() -> Folder | None:
-    text = request.args.get("folder", "")
-    if not text.isascii() or not text.isdigit():
-        return None
     try:
-        return messages.find_folder(db.session(), person(), int(text))
+        return messages.find_folder(db.session(), person(), _row_id("folder"))
     except NotFoundError:
         return None
+
+
+def _is_there(message_id: int) -> bool:
+    try:
+        messages.find(db.session(), person(), message_id)
+    except NotFoundError:
+        return False
+    return True
+
+
+def _row_id(name: str) -> int:
+    """The id that stands in the address under that name; 0, which no row has, where none does."""
+    text = request.args.get(name, "")
+    return int(text) if _ROW_ID.fullmatch(text) else 0
 
 
 def _set_seen(message_id: int, *, seen: bool) -> ResponseReturnValue:

@@ -169,6 +169,6 @@ def _typed(tried: ConnectionTest) -> dict[str, str]:
 
 
 def _number(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
         raise RefusedError("service", "service_not_choosable")
     return int(text)

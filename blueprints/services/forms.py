@@ -1,5 +1,5 @@
 from flask_babel import lazy_gettext as _
-from wtforms import BooleanField, RadioField, StringField, TextAreaField
+from wtforms import BooleanField, HiddenField, RadioField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
 
@@ -18,8 +18,9 @@ _SECURITY = [
 
 
 class ServiceForm(Form):
-    """The window *Mail service settings*."""
+    """The window *Mail service settings*. ``version`` is that of the service it was filled from."""
 
+    version = HiddenField()
     name = StringField(
         _("Name"),
         [
@@ -77,6 +78,7 @@ class ServiceForm(Form):
 class StandardServiceForm(Form):
     """Of a standard service only this can be set."""
 
+    version = HiddenField()
     process_default = RadioField(
         _("Default for employees"),
         choices=[SelectChoice("yes", _("allowed")), SelectChoice("no", _("not allowed"))],
@@ -87,6 +89,7 @@ class StandardServiceForm(Form):
 def of_service(service: MailService) -> dict[str, object]:
     """What the window shows of a service before anything is typed."""
     return {
+        "version": str(service.version),
         "name": service.name,
         "smtp_server": service.address(Protocol.SMTP).shown,
         "smtp_security": service.smtp_security.name,

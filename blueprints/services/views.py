@@ -8,6 +8,7 @@ from flask_babel import gettext as _
 
 from blueprints.services.forms import ServiceForm, StandardServiceForm, of_service
 from domain import services
+from domain.errors import RefusedError
 from domain.services import ServerSettings, ServiceSettings
 from mail.errors import RuleError
 from mail.server_string import Protocol
@@ -48,6 +49,9 @@ def edit(service_id: int) -> ResponseReturnValue:
     shown = of_service(service)
     form = StandardServiceForm(data=shown) if service.standard else ServiceForm(data=shown)
     if form.validate_on_submit():
+        if form.version.data != str(service.version):
+            form.refuse(RefusedError("name", "service_changed"))
+            return _window(form, service, 409)
         try:
             changed = services.edit(db.session(), service, _wanted(form, service), author())
         except RuleError as error:
@@ -75,9 +79,9 @@ def _present(service: MailService, protocol: Protocol) -> ServerSettings:
 
 
 def _window(
-    form: ServiceForm | StandardServiceForm, service: MailService | None
+    form: ServiceForm | StandardServiceForm, service: MailService | None, status: int = 0
 ) -> ResponseReturnValue:
-    status = 422 if form.is_submitted() else 200
+    status = status or (422 if form.is_submitted() else 200)
     if is_fragment():
         return fragment("services/_window.html", status, form=form, service=service)
     return page("services/edit.html", status, form=form, service=service)

@@ -77,3 +77,9 @@ def to_replay(session: Session, mailbox_id: int) -> list[Replay]:
 def done(session: Session, ids: Sequence[tuple[int, FlagChange]]) -> None:
     told = tuple_(PendingChange.id, PendingChange.change).in_(ids)
     session.execute(delete(PendingChange).where(told))
+
+
+def refused(session: Session, replay: Replay) -> None:
+    """The server wins: its flags, which are the old ones to it, are all asked for again."""
+    done(session, replay.ids)
+    session.execute(update(Folder).where(Folder.id == replay.folder_id).values(highest_modseq=None))

@@ -65,10 +65,14 @@ def ours(session: Session, folder_id: int) -> dict[int, Flags]:
 
 
 def pending_uids(session: Session, folder_id: int) -> frozenset[int]:
-    rows = session.scalars(
-        select(Message.uid).join(PendingChange).where(Message.folder_id == folder_id)
+    """Asks for the few changes of the mailbox: the folder may have 50,000 messages."""
+    mailbox_id = select(Folder.mailbox_id).where(Folder.id == folder_id).scalar_subquery()
+    rows = session.execute(
+        select(Message.folder_id, Message.uid)
+        .join(PendingChange)
+        .where(PendingChange.mailbox_id == mailbox_id)
     )
-    return frozenset(uid for uid in rows if uid is not None)
+    return frozenset(uid for found, uid in rows if found == folder_id and uid is not None)
 
 
 def store(session: Session, folder: Folder, arrived: Sequence[Arrived]) -> None:
@@ -103,28 +107,34 @@ def forget(session: Session, folder: Folder, uids: Iterable[int]) -> None:
 
 def reflag(session: Session, folder: Folder, changes: Mapping[int, Flags]) -> None:
     """Takes the server's flags over, but where the employee changed something meanwhile."""
-    pending = pending_uids(session, folder.id)
-    rows = session.execute(
-        select(Message.id, Message.uid, Message.seen).where(
-            Message.folder_id == folder.id, Message.uid.is_not(None)
-        )
-    ).all()
+    wanted = sorted(changes.keys() - pending_uids(session, folder.id))
     unread = 0
     values = []
-    for message_id, uid, seen in rows:
-        if uid is not None and uid in changes and uid not in pending:
-            unread += int(seen) - int(changes[uid].seen)
-            values.append({"id": message_id, **asdict(changes[uid])})
+    for chunk in _chunks(wanted):
+        rows = session.execute(
+            select(Message.id, Message.uid, Message.seen).where(
+                Message.folder_id == folder.id, Message.uid.in_(chunk)
+            )
+        )
+        for message_id, uid, seen in rows:
+            if uid is not None:
+                unread += int(seen) - int(changes[uid].seen)
+                values.append({"id": message_id, **asdict(changes[uid])})
     if values:
         session.execute(update(Message), values)
     _count(session, folder, total=0, unread=unread)
 
 
 def finish(session: Session, folder: Folder, announced: Announced) -> None:
-    """The visit came to its end: what was not matched is gone from the server."""
+    """The visit came to its end: what was not matched is gone from the server.
+
+    While a change of the employee's waits, flags of its message are passed over: the next visit
+    asks for them once more.
+    """
     _delete(session, folder, Message.uid.is_(None))
     folder.uid_next = announced.uid_next
-    folder.highest_modseq = announced.highest_modseq
+    if not pending_uids(session, folder.id):
+        folder.highest_modseq = announced.highest_modseq
     folder.remote_total = folder.total
     session.flush()
 

@@ -246,6 +246,9 @@ def upgrade() -> None:
         sa.Column("last_error_words", sa.String(length=500), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("next_contact_at", sa.DateTime(), nullable=False),
+        sa.Column("smtp_failures", sa.Integer(), nullable=False),
+        sa.Column("smtp_error_cause", sa.String(length=40), nullable=False),
+        sa.Column("smtp_refused_with", sa.String(length=64), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["service_id"], ["mail_service.id"], name=op.f("fk_mailbox_service_id_mail_service")
@@ -412,8 +415,11 @@ def upgrade() -> None:
         sa.Column("next_attempt_at", sa.DateTime(), nullable=False),
         sa.Column("cause", sa.String(length=40), nullable=False),
         sa.Column("server_words", sa.String(length=500), nullable=False),
+        sa.Column("was_unconfirmed", sa.Boolean(), nullable=False),
         sa.Column("sent_at", sa.DateTime(), nullable=True),
         sa.Column("copied_to_sent", sa.Boolean(), nullable=False),
+        sa.Column("copy_attempts", sa.Integer(), nullable=False),
+        sa.Column("next_copy_at", sa.DateTime(), nullable=True),
         sa.ForeignKeyConstraint(
             ["mailbox_id"],
             ["mailbox.id"],
@@ -429,6 +435,9 @@ def upgrade() -> None:
         batch_op.create_index("ix_outgoing_message_due", ["state", "next_attempt_at"], unique=False)
         batch_op.create_index(
             batch_op.f("ix_outgoing_message_mailbox_id"), ["mailbox_id"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_outgoing_message_next_copy_at"), ["next_copy_at"], unique=False
         )
 
     op.create_table(
@@ -541,6 +550,7 @@ def downgrade() -> None:
 
     op.drop_table("message")
     with op.batch_alter_table("outgoing_message", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_outgoing_message_next_copy_at"))
         batch_op.drop_index(batch_op.f("ix_outgoing_message_mailbox_id"))
         batch_op.drop_index("ix_outgoing_message_due")
 

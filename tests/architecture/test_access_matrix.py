@@ -55,9 +55,10 @@ class House:
 
     def outgoing(self) -> int:
         message = queued(self.session, self.mailbox)
-        outbox.claim(self.session, message.id, uuid.uuid4())
+        worker = uuid.uuid4()
+        outbox.claim(self.session, message.id, worker, NOW)
         outbox.note_trouble(
-            self.session, message.id, cause="refused", words="", permanent=True, now=NOW
+            self.session, message.id, worker, cause="refused", words="", permanent=True, now=NOW
         )
         return message.id
 
@@ -214,7 +215,10 @@ def test_nobody_is_sent_to_sign_in(app: Flask, session: Session, bob: User) -> N
     house = House(app, session, bob)
     for mark in (Access.SIGNED_IN, Access.ADMINISTRATOR):
         found = answers(house, app.test_client(), mark)
-        assert all_are_refused(found, 303) == []
+        # What was typed at length is shown once more instead of being lost on the way.
+        shown_again = {("compose.reply", "POST"), ("services.edit", "POST")} & found.keys()
+        assert all_are_refused(found, 303) == sorted(shown_again)
+        found = {cell: answer for cell, answer in found.items() if cell not in shown_again}
         found |= answers(house, app.test_client(), mark, headers=FRAGMENT)
         assert all_are_refused(found, 401) == []
         assert all(where.startswith("/sign-in") for _, where, _ in found.values())

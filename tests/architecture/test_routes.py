@@ -2,6 +2,7 @@
 
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.routing import IntegerConverter, UUIDConverter
 
 from models import User
 from tests.conftest import SignIn
@@ -21,9 +22,11 @@ def addresses(app: Flask) -> list[tuple[str, str, Access | None]]:
         }
         address = str(rule.rule)
         for name, converter in rule._converters.items():
-            kind = {"IntegerConverter": "int", "UUIDConverter": "uuid"}.get(
-                type(converter).__name__, "default"
-            )
+            kind = "default"
+            if isinstance(converter, IntegerConverter):
+                kind = "int"
+            elif isinstance(converter, UUIDConverter):
+                kind = "uuid"
             for written in (f"<int:{name}>", f"<uuid:{name}>", f"<path:{name}>", f"<{name}>"):
                 address = address.replace(written, values[kind])
         found.append((rule.endpoint, address, mark_of(app, rule.endpoint)))

@@ -221,3 +221,38 @@ def test_a_person_who_is_switched_off_is_out_at_once(
 
 def _sentences(page: str) -> list[str]:
     return re.findall(r"<span>([^<]+)</span></p>", page)
+
+
+def test_what_was_typed_is_shown_to_whoever_was_signed_out_meanwhile(
+    client: FlaskClient, alice: User
+) -> None:
+    typed = {"to": "bob@firm.test", "subject": "Plan", "text": "Long <text>", "password": "canary"}
+    answer = client.post("/mail/new", data=typed)
+    assert answer.status_code == 401
+    assert "Long &lt;text&gt;" in answer.text
+    assert "bob@firm.test" in answer.text
+    assert "canary" not in answer.text
+
+
+def test_a_poll_of_somebody_who_was_signed_out_does_not_take_the_page_away(
+    client: FlaskClient, alice: User
+) -> None:
+    answer = client.get("/mail/changes?version=1", headers={**FRAGMENT, "X-Poll": "yes"})
+    assert answer.status_code == 401
+    assert "HX-Redirect" not in answer.headers
+    assert "You are signed out." in answer.text
+
+
+def test_an_id_that_no_database_can_hold_is_not_found(alice: User, signed_in: SignIn) -> None:
+    client = signed_in(alice)
+    for path in ("/mail/messages/{}", "/mail/folders/{}", "/administration/people/{}/link"):
+        assert client.get(path.format(10**20)).status_code in {404, 405}
+    assert client.post(f"/mail/messages/{10**20}/seen").status_code == 404
+
+
+@pytest.mark.parametrize("header", ["Origin", "HX-Current-URL"])
+def test_half_an_address_in_a_header_is_no_error(
+    client: FlaskClient, alice: User, header: str
+) -> None:
+    answer = client.post("/mail/new", headers={**FRAGMENT, header: "http://["})
+    assert answer.status_code in {401, 403}

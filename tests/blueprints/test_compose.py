@@ -8,13 +8,22 @@ from collections.abc import Mapping
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
 from domain import outbox
 from mail.mime.build import build
 from mail.smtp import RecipientResult, Reply
-from models import Folder, Mailbox, Message, OutgoingMessage, OutgoingState, User
+from models import (
+    Folder,
+    Mailbox,
+    MailboxState,
+    Message,
+    OutgoingMessage,
+    OutgoingState,
+    User,
+    db,
+)
 from tests.conftest import FRAGMENT, SignIn
 from tests.mailroom import NOW, arrive, dump, inbox_of, letter, mailbox_of, queued, unreadable
 
@@ -84,14 +93,14 @@ def typed(mailbox: Mailbox) -> dict[str, str]:
 def failed(session: Session, mailbox: Mailbox) -> OutgoingMessage:
     """Carol has it, Dave's server does not know him."""
     message = queued(session, mailbox, CAROL, DAVE)
-    outbox.claim(session, message.id, WORKER)
+    outbox.claim(session, message.id, WORKER, NOW)
     outbox.start_data(session, message.id, WORKER)
     session.expire_all()
     results = {
         CAROL: RecipientResult(250, "fine", accepted=True),
         DAVE: RecipientResult(550, "<b>nobody</b>", accepted=False),
     }
-    outbox.settle(session, message.id, results, Reply(250, "queued"), NOW)
+    outbox.settle(session, message.id, WORKER, results, Reply(250, "queued"), NOW)
     session.commit()
     return message
 
@@ -287,7 +296,7 @@ def test_nobody_but_the_envelope_learns_of_bcc(
     session: Session, bobs: FlaskClient, typed: dict[str, str]
 ) -> None:
     bobs.post(NEW, data=typed)
-    dispatch = outbox.claim(session, the_message(session).id, WORKER)
+    dispatch = outbox.claim(session, the_message(session).id, WORKER, NOW)
     assert dispatch is not None
     assert dispatch.recipients == (CAROL, DAVE, "frank@firm.test", ERIN)
     raw = build(dispatch.outgoing)
@@ -316,7 +325,7 @@ def test_a_reply_is_addressed_titled_and_quoted(
     assert page.status_code == 200
     assert shown["to"] == "Carol <carol@firm.test>"
     assert shown["subject"] == "Re: Lunch"
-    assert shown["text"].strip() == "On 2026-03-02 08:00 UTC, Carol wrote:\n> At noon?"
+    assert shown["text"].strip() == "On 2 March 2026, 08:00, Carol wrote:\n> At noon?"
     assert shown["mailbox"] == str(mailbox.id)
     assert (shown["cc"], shown["bcc"]) == ("", "")
 
@@ -478,7 +487,7 @@ def test_an_unconfirmed_message_says_that_it_may_have_arrived(
     session: Session, mailbox: Mailbox, bobs: FlaskClient
 ) -> None:
     message = queued(session, mailbox)
-    outbox.claim(session, message.id, WORKER)
+    outbox.claim(session, message.id, WORKER, NOW)
     outbox.start_data(session, message.id, WORKER)
     outbox.release(session, NOW)
     page = bobs.get("/mail/outbox").text
@@ -542,6 +551,8 @@ def test_what_was_decided_in_another_window_is_not_decided_twice(
     headers: dict[str, str],
 ) -> None:
     bobs.post(f"/mail/outbox/{failed.id}/send-again")
+    outbox.claim(session, failed.id, WORKER, NOW)
+    session.commit()
     before = dump(session)
     answer = bobs.post(f"/mail/outbox/{failed.id}/{verb}", headers=headers)
     assert answer.status_code == 409
@@ -573,3 +584,137 @@ def test_carol_decides_nothing_in_bobs_outbox(
 def test_nothing_is_decided_by_looking(failed: OutgoingMessage, bobs: FlaskClient) -> None:
     for verb in ("send-again", "discard"):
         assert bobs.get(f"/mail/outbox/{failed.id}/{verb}").status_code == 405
+
+
+def test_an_answer_to_what_was_removed_meanwhile_keeps_what_was_typed(
+    session: Session, mailbox: Mailbox, bobs: FlaskClient
+) -> None:
+    typed = {"key": str(uuid.uuid4()), "mailbox": str(mailbox.id), "to": "carol@firm.test"}
+    answer = bobs.post("/mail/messages/99999/reply", data={**typed, "text": "At length"})
+    assert answer.status_code == 404
+    assert "At length" in answer.text
+    assert 'action="/mail/new"' in answer.text
+    assert none_queued(session)
+
+
+@pytest.mark.parametrize("headers", [{}, FRAGMENT], ids=["page", "fragment"])
+def test_bob_discards_what_waits_but_not_what_is_being_sent(
+    session: Session, mailbox: Mailbox, bobs: FlaskClient, headers: dict[str, str]
+) -> None:
+    message = queued(session, mailbox)
+    session.commit()
+    address = f"/mail/outbox/{message.id}/discard"
+    assert f'action="{address}"' in bobs.get("/mail/outbox").text
+    outbox.claim(session, message.id, WORKER, NOW)
+    session.commit()
+    assert f'action="{address}"' not in bobs.get("/mail/outbox").text
+    assert bobs.post(address, headers=headers).status_code == 409
+    outbox.release(session, NOW)
+    session.commit()
+    assert bobs.post(address, headers=headers).status_code in {200, 303}
+    assert the_message(session).state is OutgoingState.CANCELLED
+    assert "Nothing waits to be sent." in bobs.get("/mail/outbox").text
+
+
+def test_bob_reads_who_was_refused_and_that_the_others_are_tried_again(
+    session: Session, mailbox: Mailbox, bobs: FlaskClient
+) -> None:
+    message = queued(session, mailbox, CAROL, DAVE, ERIN)
+    outbox.claim(session, message.id, WORKER, NOW)
+    outbox.start_data(session, message.id, WORKER)
+    results = {
+        CAROL: RecipientResult(250, "fine", accepted=True),
+        DAVE: RecipientResult(450, "greylisted", accepted=False),
+        ERIN: RecipientResult(550, "unknown", accepted=False),
+    }
+    outbox.settle(session, message.id, WORKER, results, Reply(250, "queued"), NOW)
+    session.commit()
+    page = bobs.get("/mail/outbox").text
+    assert "Some of the recipients were refused; the others are tried again." in page
+    assert re.search(rf"{DAVE}</span>: <q[^>]*>450 greylisted</q> · is tried again", page)
+    assert re.search(rf"{ERIN}</span>: <q[^>]*>550 unknown</q> · refused", page)
+    assert f'<span class="mono">{CAROL}</span>' not in page
+
+
+def test_bob_reads_why_smtp_holds_his_message_and_sends_it_again(
+    session: Session, mailbox: Mailbox, bobs: FlaskClient, woken: Woken
+) -> None:
+    message = queued(session, mailbox)
+    for _ in range(3):
+        outbox.claim(session, message.id, WORKER, NOW)
+        note_trouble(session, message, "login_refused")
+    outbox.hold_and_release(session)
+    session.commit()
+    page = bobs.get("/mail/outbox").text
+    assert "smtp.firm.test:465 refused login or password." in page
+    assert "#icon-triangle-alert" in page
+    assert bobs.post(f"/mail/outbox/{message.id}/send-again").status_code == 303
+    assert the_message(session).state is OutgoingState.QUEUED
+    assert woken.said == [message.id]
+
+
+def note_trouble(session: Session, message: OutgoingMessage, cause: str) -> None:
+    outbox.note_trouble(
+        session, message.id, WORKER, cause=cause, words="bye", permanent=False, now=NOW
+    )
+
+
+def test_a_message_that_its_mailbox_holds_says_why_and_cannot_be_sent_again(
+    session: Session, mailbox: Mailbox, bobs: FlaskClient
+) -> None:
+    message = queued(session, mailbox)
+    mailbox.state = MailboxState.LOGIN_REFUSED
+    session.flush()
+    outbox.hold_and_release(session)
+    session.commit()
+    shown = bobs.get("/mail/outbox").text.partition('id="outbox"')[2]
+    assert "refuses the login or the password of bob@firm.test." in shown
+    assert "It waits until the mailbox works again." in shown
+    assert "/send-again" not in shown
+    assert bobs.post(f"/mail/outbox/{message.id}/send-again").status_code == 409
+
+
+def test_a_cause_is_told_in_words(session: Session, mailbox: Mailbox, bobs: FlaskClient) -> None:
+    message = queued(session, mailbox)
+    outbox.claim(session, message.id, WORKER, NOW)
+    note_trouble(session, message, "connection_refused")
+    session.commit()
+    page = bobs.get("/mail/outbox").text
+    assert "smtp.firm.test:465 does not accept connections: the port is closed." in page
+    assert "It is tried again by itself." in page
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_nobody_has_received_it_is_said_only_where_it_is_known(
+    session: Session, mailbox: Mailbox, bobs: FlaskClient, *, once: bool
+) -> None:
+    message = queued(session, mailbox, CAROL)
+    if once:
+        outbox.claim(session, message.id, WORKER, NOW)
+        outbox.start_data(session, message.id, WORKER)
+        outbox.release(session, NOW)
+        outbox.send_again(session, message, NOW)
+    outbox.claim(session, message.id, WORKER, NOW)
+    unknown = {CAROL: RecipientResult(550, "unknown", accepted=False)}
+    outbox.settle(session, message.id, WORKER, unknown, None, NOW)
+    session.commit()
+    page = bobs.get("/mail/outbox").text
+    assert ("nobody has received it" in page) is not once
+    assert ("An earlier try may have arrived" in page) is once
+
+
+def test_the_texts_of_what_waits_are_loaded_by_no_page_and_the_rest_by_the_outbox_only(
+    app: Flask, session: Session, mailbox: Mailbox, bobs: FlaskClient
+) -> None:
+    queued(session, mailbox)
+    session.commit()
+    said: list[str] = []
+    with app.app_context():
+        event.listen(db.engine, "before_cursor_execute", lambda *seen: said.append(seen[2]))
+        for address, shows in ((NEW, False), ("/mail/outbox", True), ("/mail/changes", False)):
+            said.clear()
+            assert bobs.get(address).status_code == 200
+            asked = " ".join(one for one in said if "outgoing_message" in one)
+            assert "count(" in asked
+            assert "outgoing_message.text" not in asked
+            assert ("outgoing_message.subject" in asked) is shows

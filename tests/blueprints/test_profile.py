@@ -232,3 +232,38 @@ def test_whoever_comes_back_stays_signed_in(
         assert client.post("/profile/preferences", data=form).location == "/profile/", days
     time_machine.move_to(datetime.now(UTC) + timedelta(days=15), tick=False)
     assert client.get("/profile/").location.startswith("/sign-in")
+
+
+def test_two_tries_at_once_are_enough_and_twenty_in_a_quarter_of_an_hour(
+    session: Session, bob: User, typed: dict[str, str], signed_in: SignIn
+) -> None:
+    client = signed_in(bob)
+    for number in range(20):
+        address = {**typed, "address": f"bob{number}@gmail.com"}
+        assert client.post(CONNECT, data=address).status_code == 303
+        if number == 1:
+            answer = client.post(CONNECT, data={**typed, "address": "third@gmail.com"})
+            assert answer.status_code == 422
+            assert "Two tries are still going on." in answer.text
+        for test in session.scalars(select(ConnectionTest)):
+            test.state = ConnectionTestState.WAITING if number == 0 else ConnectionTestState.FAILED
+        session.commit()
+    answer = client.post(CONNECT, data=typed)
+    assert answer.status_code == 422
+    assert "Too many failed tries. Wait 15 minutes" in answer.text
+
+
+@pytest.mark.parametrize("field", ["login", "password"])
+@pytest.mark.parametrize("text", ["a\0b", "a\r\nb"])
+def test_a_login_or_password_of_two_lines_is_refused_at_its_field(
+    session: Session,
+    bob: User,
+    typed: dict[str, str],
+    signed_in: SignIn,
+    field: str,
+    text: str,
+) -> None:
+    answer = signed_in(bob).post(CONNECT, data={**typed, field: text})
+    assert answer.status_code == 422
+    assert f'id="{field}-error"' in answer.text
+    assert session.scalar(select(ConnectionTest)) is None

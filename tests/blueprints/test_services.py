@@ -1,12 +1,17 @@
 """Administration / Mail / Service settings."""
 
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from demo.certificates import company_certificates
 from domain import services
-from models import ChangeLogEntry, MailService, User
+from models import ChangeLogEntry, Mailbox, MailboxState, MailService, User
 from tests.conftest import FRAGMENT, SignIn
+from tests.mailroom import mailbox_of
 
 LIST = "/administration/mail/services/"
 ADD = "/administration/mail/services/add"
@@ -183,3 +188,61 @@ def test_a_service_that_does_not_exist_is_not_found(alice: User, signed_in: Sign
     assert (
         client.get("/administration/mail/services/99999/edit", headers=FRAGMENT).status_code == 404
     )
+
+
+def test_of_two_administrators_the_second_is_told_and_loses_nothing(
+    firm_service: MailService, alice: User, signed_in: SignIn, session: Session
+) -> None:
+    client = signed_in(alice)
+    address = f"/administration/mail/services/{firm_service.id}/edit"
+    assert 'name="version" type="hidden" value="1"' in client.get(address).text
+    first = {**FIRM, "version": "1", "imap_server": "imap.elsewhere.example:993"}
+    assert client.post(address, data=first).status_code == 303
+    second = {**FIRM, "version": "1", "name": "Another name"}
+    for headers in ({}, FRAGMENT):
+        answer = client.post(address, data=second, headers=headers)
+        assert answer.status_code == 409
+        assert "Somebody changed this service meanwhile." in answer.text
+        assert "Another name" in answer.text
+    session.expire_all()
+    assert session.get_one(MailService, firm_service.id).imap_host == "imap.elsewhere.example"
+
+
+@pytest.mark.parametrize(
+    ("state", "then"),
+    [
+        (MailboxState.LOGIN_REFUSED, MailboxState.UNREACHABLE),
+        (MailboxState.CERTIFICATE_REFUSED, MailboxState.UNREACHABLE),
+        (MailboxState.SECRET_LOST, MailboxState.SECRET_LOST),
+        (MailboxState.WORKING, MailboxState.WORKING),
+    ],
+)
+def test_mailboxes_of_a_service_with_other_servers_are_tried_at_once(
+    firm_service: MailService,
+    alice: User,
+    bob: User,
+    signed_in: SignIn,
+    session: Session,
+    state: MailboxState,
+    then: MailboxState,
+) -> None:
+    mailbox = mailbox_of(session, bob)
+    mailbox.service_id = firm_service.id
+    later = datetime.now(UTC) + timedelta(hours=1)
+    mailbox.state, mailbox.next_contact_at, mailbox.failures = state, later, 9
+    session.commit()
+    changed = {**FIRM, "imap_server": "imap.elsewhere.example:993"}
+    address = f"/administration/mail/services/{firm_service.id}/edit"
+    assert signed_in(alice).post(address, data=changed).status_code == 303
+    session.expire_all()
+    mailbox = session.scalars(select(Mailbox)).one()
+    assert (mailbox.state, mailbox.next_contact_at < later) == (then, True)
+
+
+def test_of_a_ca_only_the_certificates_are_kept(
+    alice: User, signed_in: SignIn, session: Session, tmp_path: Path
+) -> None:
+    pem = company_certificates(tmp_path / "tls").ca_pem
+    typed = {**FIRM, "ca_pem": f"# Удостоверяющий центр ООО «Фирма»\n{pem}\n# end"}
+    assert signed_in(alice).post(ADD, data=typed).status_code == 303
+    assert session.scalars(select(MailService)).one().ca_pem == pem

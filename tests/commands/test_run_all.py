@@ -125,3 +125,21 @@ def outgoing(office: Office) -> list[OutgoingMessage]:
 
 def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
+
+
+def test_a_wrong_setting_stops_the_start_with_a_sentence(tmp_path: Path) -> None:
+    house = House("run-all", tmp_path, {"POSTROOM_TIME_ZONE": "Nowhere/Land"})
+    house.start()
+    assert house.wait() == 2
+    assert "POSTROOM_TIME_ZONE is a name such as Europe/Berlin" in house.output
+    assert "Traceback" not in house.output
+
+
+def test_what_cannot_start_ends_all_with_a_sentence_instead_of_trying_for_ever(
+    house: House, tmp_path: Path
+) -> None:
+    second = House("run-all", tmp_path / "data")
+    second.start()
+    assert second.wait() == 1
+    assert "The worker ended 3 times right after its start" in second.output
+    assert offspring(second.process.pid) == {}

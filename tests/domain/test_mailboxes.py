@@ -81,10 +81,21 @@ def test_an_address_that_bob_has_connected_is_refused_but_not_to_carol(
     assert begun(rows, carol).user_id == carol.id
 
 
+@pytest.mark.parametrize("written", ["Bob@firm.test", "bob@FIRM.test"])
+def test_an_address_is_the_same_in_capitals(rows: Session, bob: User, written: str) -> None:
+    first, second = begun(rows, bob), begun(rows, bob, address=written)
+    one = mailboxes.connect(rows, first.id, RING, NOW)
+    assert mailboxes.connect(rows, second.id, RING, NOW) is one
+    with pytest.raises(RefusedError) as refused:
+        begun(rows, bob, address=written)
+    assert (refused.value.field, refused.value.code) == ("address", "already_connected")
+
+
 def test_without_a_password_the_one_of_the_failed_try_is_used(rows: Session, bob: User) -> None:
     tried = begun(rows, bob)
     again = begun(rows, bob, password="", tried=tried)
     assert RING.open(again.sealed_password, again.uuid, "password") == "secret"
+    again.state = ConnectionTestState.FAILED
     with pytest.raises(RefusedError) as refused:
         begun(rows, bob, password="")
     assert (refused.value.field, refused.value.code) == ("password", "required")
@@ -118,6 +129,27 @@ def test_a_failed_try_can_be_corrected_for_an_hour_and_then_forgets_its_password
     mailboxes.forget_old_passwords(rows, late)
     rows.refresh(test)
     assert test.sealed_password == b""
+
+
+@pytest.mark.parametrize("claimed", [False, True])
+def test_a_try_that_nobody_ended_for_an_hour_is_given_up_and_forgets_its_password(
+    rows: Session, bob: User, claimed: bool
+) -> None:
+    test = begun(rows, bob)
+    if claimed:
+        mailboxes.claim_test(rows, test.id, RING)
+    before = test.state
+    mailboxes.end_old_tests(rows, NOW + timedelta(minutes=59))
+    rows.refresh(test)
+    assert test.state is before
+    mailboxes.end_old_tests(rows, NOW + timedelta(minutes=60))
+    rows.refresh(test)
+    assert (test.state, test.cause, test.sealed_password) == (
+        ConnectionTestState.FAILED,
+        mailboxes.NOT_TRIED,
+        b"",
+    )
+    assert mailboxes.waiting_tests(rows) == []
 
 
 def test_carol_finds_neither_bobs_mailbox_nor_his_test(
@@ -249,6 +281,16 @@ def test_what_needs_a_person_is_said_at_once(
 def test_a_password_that_is_not_wanted_is_not_tried_again(rows: Session, mailbox: Mailbox) -> None:
     trouble(rows, mailbox, Cause.APP_PASSWORD_WANTED)
     assert mailboxes.due(rows, NOW + timedelta(days=1)) == []
+
+
+def test_whoever_asks_a_mailbox_that_needs_a_person_is_not_signed_in_to(
+    rows: Session, mailbox: Mailbox
+) -> None:
+    for state in MailboxState:
+        mailbox.state = state
+        stopped = state.needs_person and not state.may_heal
+        assert (mailboxes.target_to_follow(rows, mailbox.id, RING) is None) == stopped
+    assert mailboxes.target_to_follow(rows, 99999, RING) is None
 
 
 @pytest.mark.parametrize("cause", [Cause.CERTIFICATE_EXPIRED, Cause.OVER_QUOTA])

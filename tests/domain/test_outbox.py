@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, inspect, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from domain import messages, outbox
+from domain import mailboxes, messages, outbox
 from domain.errors import ConflictError, NotFoundError, RefusedError
 from domain.outbox import Letter
 from mail.mime.parse import Address
@@ -48,7 +48,7 @@ def stop(rows: Session, mailbox: Mailbox, state: MailboxState = MailboxState.LOG
 
 
 def started(rows: Session, message: OutgoingMessage) -> None:
-    assert outbox.claim(rows, message.id, HERE) is not None
+    assert outbox.claim(rows, message.id, HERE, NOW) is not None
     outbox.start_data(rows, message.id, HERE)
     rows.refresh(message)  # a runner has a session of its own for each step
 
@@ -61,11 +61,31 @@ def settled(
 ) -> OutgoingState:
     """One whole attempt."""
     if reply is None:
-        assert outbox.claim(rows, message.id, HERE) is not None
+        assert outbox.claim(rows, message.id, HERE, NOW) is not None
     else:
         started(rows, message)
-    outbox.settle(rows, message.id, results, reply, NOW)
+    outbox.settle(rows, message.id, HERE, results, reply, NOW)
     return state_of(rows, message)
+
+
+def troubled(
+    rows: Session,
+    message: OutgoingMessage,
+    cause: str,
+    *,
+    worker: uuid.UUID = HERE,
+    permanent: bool = False,
+) -> None:
+    outbox.note_trouble(
+        rows, message.id, worker, cause=cause, words="bye", permanent=permanent, now=NOW
+    )
+
+
+def refused_login(rows: Session, message: OutgoingMessage, times: int = 3) -> None:
+    """So many tries at which the SMTP server did not take the login."""
+    for _ in range(times):
+        assert outbox.claim(rows, message.id, HERE, NOW) is not None
+        troubled(rows, message, "login_refused")
 
 
 def state_of(rows: Session, message: OutgoingMessage) -> OutgoingState:
@@ -83,7 +103,7 @@ def in_state(rows: Session, mailbox: Mailbox, state: OutgoingState) -> OutgoingM
             stop(rows, mailbox)
             outbox.hold_and_release(rows)
         case OutgoingState.CLAIMED:
-            outbox.claim(rows, message.id, HERE)
+            outbox.claim(rows, message.id, HERE, NOW)
         case OutgoingState.DATA_STARTED:
             started(rows, message)
         case OutgoingState.SENT:
@@ -112,21 +132,36 @@ def _needs_a_person(rows: Session, message: OutgoingMessage) -> None:
 
 
 def _trouble(rows: Session, message: OutgoingMessage, *, permanent: bool) -> None:
-    outbox.note_trouble(rows, message.id, cause="closed", words="bye", permanent=permanent, now=NOW)
+    troubled(rows, message, "closed", permanent=permanent)
 
 
 Verb = Callable[[Session, OutgoingMessage], object]
 VERBS: dict[str, Verb] = {
-    "claim": lambda rows, one: outbox.claim(rows, one.id, HERE),
+    "claim": lambda rows, one: outbox.claim(rows, one.id, HERE, NOW),
     "start_data": lambda rows, one: outbox.start_data(rows, one.id, HERE),
     "start_data elsewhere": lambda rows, one: outbox.start_data(rows, one.id, ELSEWHERE),
-    "answered": lambda rows, one: outbox.settle(rows, one.id, {CAROL: ACCEPTED}, TAKEN, NOW),
+    "give_back": lambda rows, one: outbox.give_back(rows, one.id, HERE),
+    "give_back elsewhere": lambda rows, one: outbox.give_back(rows, one.id, ELSEWHERE),
+    "answered": lambda rows, one: outbox.settle(rows, one.id, HERE, {CAROL: ACCEPTED}, TAKEN, NOW),
     "answered not now": lambda rows, one: outbox.settle(
-        rows, one.id, {CAROL: ACCEPTED}, NOT_NOW, NOW
+        rows, one.id, HERE, {CAROL: ACCEPTED}, NOT_NOW, NOW
     ),
-    "answered never": lambda rows, one: outbox.settle(rows, one.id, {CAROL: ACCEPTED}, NEVER, NOW),
-    "nobody accepted": lambda rows, one: outbox.settle(rows, one.id, {CAROL: UNKNOWN}, None, NOW),
-    "nobody accepted now": lambda rows, one: outbox.settle(rows, one.id, {CAROL: LATER}, None, NOW),
+    "answered never": lambda rows, one: outbox.settle(
+        rows, one.id, HERE, {CAROL: ACCEPTED}, NEVER, NOW
+    ),
+    "nobody accepted": lambda rows, one: outbox.settle(
+        rows, one.id, HERE, {CAROL: UNKNOWN}, None, NOW
+    ),
+    "nobody accepted now": lambda rows, one: outbox.settle(
+        rows, one.id, HERE, {CAROL: LATER}, None, NOW
+    ),
+    "answered elsewhere": lambda rows, one: outbox.settle(
+        rows, one.id, ELSEWHERE, {CAROL: ACCEPTED}, TAKEN, NOW
+    ),
+    "nobody accepted elsewhere": lambda rows, one: outbox.settle(
+        rows, one.id, ELSEWHERE, {CAROL: UNKNOWN}, None, NOW
+    ),
+    "trouble elsewhere": lambda rows, one: troubled(rows, one, "closed", worker=ELSEWHERE),
     "trouble": lambda rows, one: _trouble(rows, one, permanent=False),
     "permanent trouble": lambda rows, one: _trouble(rows, one, permanent=True),
     "release": lambda rows, _: outbox.release(rows, NOW),
@@ -140,6 +175,11 @@ ALLOWED: dict[str, dict[OutgoingState, OutgoingState]] = {
     "claim": {S.QUEUED: S.CLAIMED},
     "start_data": {S.CLAIMED: S.DATA_STARTED},
     "start_data elsewhere": {},
+    "give_back": {S.CLAIMED: S.QUEUED},
+    "give_back elsewhere": {},
+    "answered elsewhere": {},
+    "nobody accepted elsewhere": {},
+    "trouble elsewhere": {},
     "answered": {S.DATA_STARTED: S.SENT},
     "answered not now": {S.DATA_STARTED: S.QUEUED},
     "answered never": {S.DATA_STARTED: S.FAILED},
@@ -151,7 +191,12 @@ ALLOWED: dict[str, dict[OutgoingState, OutgoingState]] = {
     "the mailbox needs a person": {S.QUEUED: S.HELD},
     "the mailbox works": {S.HELD: S.QUEUED},
     "send_again": {S.FAILED: S.QUEUED, S.UNCONFIRMED: S.QUEUED},
-    "discard": {S.FAILED: S.CANCELLED, S.UNCONFIRMED: S.CANCELLED},
+    "discard": {
+        S.QUEUED: S.CANCELLED,
+        S.HELD: S.CANCELLED,
+        S.FAILED: S.CANCELLED,
+        S.UNCONFIRMED: S.CANCELLED,
+    },
 }
 # These say that they did nothing; the others find nothing to do.
 SILENT = {"claim", "release", "the mailbox needs a person", "the mailbox works"}
@@ -237,7 +282,7 @@ def test_a_subject_may_be_in_any_language(rows: Session, mailbox: Mailbox, subje
 def test_only_bcc_is_enough(rows: Session, mailbox: Mailbox) -> None:
     hidden = replace(LETTER, to=())
     message = outbox.queue(rows, mailbox, hidden, form_key=uuid.uuid4(), now=NOW)
-    dispatch = outbox.claim(rows, message.id, HERE)
+    dispatch = outbox.claim(rows, message.id, HERE, NOW)
     assert dispatch is not None
     assert dispatch.recipients == (DAVE,)
 
@@ -245,7 +290,7 @@ def test_only_bcc_is_enough(rows: Session, mailbox: Mailbox) -> None:
 def test_a_message_goes_to_everyone_once_and_names_no_bcc(rows: Session, mailbox: Mailbox) -> None:
     twice = replace(LETTER, cc=(Address("C.", CAROL),))
     message = outbox.queue(rows, mailbox, twice, form_key=uuid.uuid4(), now=NOW)
-    dispatch = outbox.claim(rows, message.id, HERE)
+    dispatch = outbox.claim(rows, message.id, HERE, NOW)
     assert dispatch is not None
     assert (dispatch.id, dispatch.mailbox_id) == (message.id, mailbox.id)
     assert dispatch.recipients == (CAROL, DAVE)
@@ -255,9 +300,9 @@ def test_one_worker_takes_a_message_and_the_other_finds_nothing(
     rows: Session, mailbox: Mailbox
 ) -> None:
     message = queued(rows, mailbox)
-    assert outbox.claim(rows, message.id, HERE) is not None
-    assert outbox.claim(rows, message.id, ELSEWHERE) is None
-    assert outbox.claim(rows, 99999, HERE) is None
+    assert outbox.claim(rows, message.id, HERE, NOW) is not None
+    assert outbox.claim(rows, message.id, ELSEWHERE, NOW) is None
+    assert outbox.claim(rows, 99999, HERE, NOW) is None
     rows.refresh(message)
     assert message.claimed_by == HERE
 
@@ -266,9 +311,9 @@ def test_a_worker_that_lost_its_claim_notices_before_the_first_byte(
     rows: Session, mailbox: Mailbox
 ) -> None:
     message = queued(rows, mailbox)
-    outbox.claim(rows, message.id, HERE)
+    outbox.claim(rows, message.id, HERE, NOW)
     outbox.release(rows, NOW)
-    outbox.claim(rows, message.id, ELSEWHERE)
+    outbox.claim(rows, message.id, ELSEWHERE, NOW)
     with pytest.raises(ConflictError):
         outbox.start_data(rows, message.id, HERE)
     outbox.start_data(rows, message.id, ELSEWHERE)
@@ -307,7 +352,7 @@ def test_a_message_that_went_out_is_sent_and_not_yet_copied(
     assert message.recipients == {CAROL: {"code": 250, "words": "2.0.0 queued", "delivered": True}}
     assert outbox.unfinished(rows, bob) == []
     assert outbox.due(rows, NOW) == [message.id]
-    copy = outbox.to_copy(rows, message.id)
+    copy = outbox.to_copy(rows, message.id, NOW)
     assert copy is not None
     assert copy.message_id == message.message_id
 
@@ -316,22 +361,64 @@ def test_a_copy_that_failed_is_tried_later_and_the_message_stays_sent(
     rows: Session, mailbox: Mailbox
 ) -> None:
     message = in_state(rows, mailbox, S.SENT)
-    outbox.copy_later(rows, message.id, NOW)
-    assert state_of(rows, message) is S.SENT
-    assert outbox.due(rows, NOW + timedelta(seconds=59)) == []
-    assert outbox.due(rows, NOW + timedelta(seconds=60)) == [message.id]
+    waits = []
+    for attempt in range(1, 13):
+        outbox.copy_later(rows, message.id, NOW)
+        assert (state_of(rows, message), message.copy_attempts) == (S.SENT, attempt)
+        assert message.next_copy_at is not None
+        waits.append((message.next_copy_at - NOW).total_seconds())
+    assert 3 <= waits[0] <= 4
+    assert 15 * 60 * 0.75 <= waits[-1] <= 15 * 60
+    assert (outbox.due(rows, NOW), outbox.to_copy(rows, message.id, NOW)) == ([], None)
+    assert outbox.due(rows, NOW + DAY) == [message.id]
     stop(rows, mailbox)
     assert outbox.due(rows, NOW + DAY) == []
     stop(rows, mailbox, MailboxState.WORKING)
     outbox.copied(rows, message.id)
     assert outbox.due(rows, NOW + DAY) == []
-    assert outbox.to_copy(rows, message.id) is None
+    assert outbox.to_copy(rows, message.id, NOW + DAY) is None
+
+
+def test_copying_is_given_up_after_two_days(rows: Session, mailbox: Mailbox) -> None:
+    message = in_state(rows, mailbox, S.SENT)
+    for _ in range(outbox.COPY_TRIES):
+        outbox.copy_later(rows, message.id, NOW + 2 * DAY)
+    assert outbox.due(rows, NOW + 3 * DAY) == [message.id]
+    outbox.copy_later(rows, message.id, NOW + 3 * DAY)
+    assert (message.state, message.copied_to_sent, message.next_copy_at) == (S.SENT, False, None)
+    assert outbox.due(rows, NOW + 30 * DAY) == []
+
+
+def test_a_mailbox_that_was_away_for_days_gets_its_copy(rows: Session, mailbox: Mailbox) -> None:
+    message = in_state(rows, mailbox, S.SENT)
+    outbox.copy_later(rows, message.id, NOW + 3 * DAY)
+    assert outbox.due(rows, NOW + 4 * DAY) == [message.id]
+
+
+def test_copying_and_sending_have_times_of_their_own(rows: Session, mailbox: Mailbox) -> None:
+    message = queued(rows, mailbox, CAROL, DAVE)
+    assert settled(rows, message, {CAROL: ACCEPTED, DAVE: LATER}, TAKEN) is S.QUEUED
+    later = message.next_attempt_at
+    assert later > NOW
+    assert outbox.due(rows, NOW) == [message.id]
+    assert outbox.to_copy(rows, message.id, NOW) is not None
+    outbox.copy_later(rows, message.id, NOW)
+    assert message.next_attempt_at == later
+    outbox.copied(rows, message.id)
+    assert outbox.due(rows, NOW) == []
+
+
+def test_a_failed_message_that_somebody_has_is_copied(rows: Session, mailbox: Mailbox) -> None:
+    message = queued(rows, mailbox, CAROL, DAVE)
+    assert settled(rows, message, {CAROL: ACCEPTED, DAVE: UNKNOWN}, TAKEN) is S.FAILED
+    assert outbox.due(rows, NOW) == [message.id]
+    assert outbox.to_copy(rows, message.id, NOW) is not None
 
 
 def test_what_has_not_gone_out_is_not_copied(rows: Session, mailbox: Mailbox) -> None:
     for state in (S.QUEUED, S.UNCONFIRMED, S.FAILED):
-        assert outbox.to_copy(rows, in_state(rows, mailbox, state).id) is None
-    assert outbox.to_copy(rows, 99999) is None
+        assert outbox.to_copy(rows, in_state(rows, mailbox, state).id, NOW) is None
+    assert outbox.to_copy(rows, 99999, NOW) is None
 
 
 def test_a_temporary_refusal_is_tried_again_after_growing_waits(
@@ -354,8 +441,8 @@ def test_a_temporary_refusal_is_tried_again_after_growing_waits(
 def test_after_two_days_it_has_failed(rows: Session, mailbox: Mailbox) -> None:
     message = queued(rows, mailbox, CAROL)
     for later, state in ((2 * DAY, S.QUEUED), (2 * DAY + timedelta(seconds=1), S.FAILED)):
-        assert outbox.claim(rows, message.id, HERE) is not None
-        outbox.settle(rows, message.id, {CAROL: LATER}, None, NOW + later)
+        assert outbox.claim(rows, message.id, HERE, NOW) is not None
+        outbox.settle(rows, message.id, HERE, {CAROL: LATER}, None, NOW + later)
         assert state_of(rows, message) is state
     assert (message.cause, message.server_words) == ("refused_for_now", "4.3.0 later")
 
@@ -366,8 +453,8 @@ def test_what_is_sent_again_has_two_days_of_its_own(rows: Session, mailbox: Mail
     assert settled(rows, message, {CAROL: UNKNOWN}, None) is S.FAILED
     outbox.send_again(rows, message, again)
     for later, state in ((2 * DAY, S.QUEUED), (3 * DAY, S.FAILED)):
-        assert outbox.claim(rows, message.id, HERE) is not None
-        outbox.settle(rows, message.id, {CAROL: LATER}, None, again + later)
+        assert outbox.claim(rows, message.id, HERE, again) is not None
+        outbox.settle(rows, message.id, HERE, {CAROL: LATER}, None, again + later)
         assert state_of(rows, message) is state
 
 
@@ -376,7 +463,7 @@ def test_after_two_days_without_a_connection_it_has_failed_too(
 ) -> None:
     message = in_state(rows, mailbox, S.CLAIMED)
     outbox.note_trouble(
-        rows, message.id, cause="closed", words="", permanent=False, now=NOW + 3 * DAY
+        rows, message.id, HERE, cause="closed", words="", permanent=False, now=NOW + 3 * DAY
     )
     assert state_of(rows, message) is S.FAILED
     assert message.cause == "closed"
@@ -411,12 +498,12 @@ def test_who_has_it_never_gets_it_again_when_the_others_are_tried_again(
     message = queued(rows, mailbox, CAROL, DAVE)
     assert settled(rows, message, {CAROL: ACCEPTED, DAVE: LATER}, TAKEN) is S.QUEUED
     assert message.sent_at == NOW
-    dispatch = outbox.claim(rows, message.id, HERE)
+    dispatch = outbox.claim(rows, message.id, HERE, NOW)
     assert dispatch is not None
     assert dispatch.recipients == (DAVE,)
     outbox.start_data(rows, message.id, HERE)
     rows.refresh(message)
-    outbox.settle(rows, message.id, {DAVE: ACCEPTED}, TAKEN, NOW + DAY)
+    outbox.settle(rows, message.id, HERE, {DAVE: ACCEPTED}, TAKEN, NOW + DAY)
     assert state_of(rows, message) is S.SENT
     assert message.sent_at == NOW
 
@@ -429,7 +516,7 @@ def test_send_again_goes_only_to_those_who_do_not_have_it(rows: Session, mailbox
     assert (message.state, message.attempts, message.message_id) == (S.QUEUED, 0, first)
     assert (message.cause, message.server_words) == ("", "")
     assert outbox.due(rows, NOW + DAY) == [message.id]
-    dispatch = outbox.claim(rows, message.id, HERE)
+    dispatch = outbox.claim(rows, message.id, HERE, NOW)
     assert dispatch is not None
     assert dispatch.recipients == (DAVE,)
     assert list(message.recipients) == [CAROL]
@@ -440,7 +527,7 @@ def test_an_unconfirmed_message_that_bob_sends_again_goes_to_everyone(
 ) -> None:
     message = in_state(rows, mailbox, S.UNCONFIRMED)
     outbox.send_again(rows, message, NOW)
-    dispatch = outbox.claim(rows, message.id, HERE)
+    dispatch = outbox.claim(rows, message.id, HERE, NOW)
     assert dispatch is not None
     assert dispatch.recipients == (CAROL,)
 
@@ -505,3 +592,165 @@ def test_carol_sees_nothing_of_bobs_outbox(
 def test_the_newest_message_stands_first(rows: Session, mailbox: Mailbox, bob: User) -> None:
     first, second = queued(rows, mailbox), queued(rows, mailbox)
     assert outbox.unfinished(rows, bob) == [second, first]
+
+
+def test_who_is_refused_for_good_does_not_end_the_tries_for_another(
+    rows: Session, mailbox: Mailbox
+) -> None:
+    erin = "erin@firm.test"
+    message = queued(rows, mailbox, CAROL, DAVE, erin)
+    answers = {CAROL: ACCEPTED, DAVE: LATER, erin: UNKNOWN}
+    assert settled(rows, message, answers, TAKEN) is S.QUEUED
+    assert (message.cause, message.server_words) == ("refused_for_now", "4.3.0 later")
+    dispatch = outbox.claim(rows, message.id, HERE, NOW)
+    assert dispatch is not None
+    assert dispatch.recipients == (DAVE,)
+    outbox.start_data(rows, message.id, HERE)
+    outbox.settle(rows, message.id, HERE, {DAVE: ACCEPTED}, TAKEN, NOW)
+    assert state_of(rows, message) is S.FAILED
+    assert (message.cause, message.server_words) == ("refused", "5.1.1 nobody of that name")
+    delivered = {address for address, one in message.recipients.items() if one["delivered"]}
+    assert delivered == {CAROL, DAVE}
+    outbox.send_again(rows, message, NOW)
+    again = outbox.claim(rows, message.id, HERE, NOW)
+    assert again is not None
+    assert again.recipients == (erin,)
+
+
+def test_a_login_that_smtp_refuses_is_counted_apart_and_holds_after_the_third_time(
+    rows: Session, mailbox: Mailbox, bob: User
+) -> None:
+    first, second = queued(rows, mailbox), queued(rows, mailbox)
+    before = (mailbox.state, mailbox.next_contact_at, mailbox.failures, mailbox.last_error_cause)
+    refused_login(rows, first, 2)
+    mailboxes.note_contact(rows, mailbox.id, NOW)
+    outbox.hold_and_release(rows)
+    assert state_of(rows, first) is S.QUEUED
+    refused_login(rows, second, 1)
+    assert outbox.claim(rows, first.id, HERE, NOW) is None
+    outbox.hold_and_release(rows)
+    assert (state_of(rows, first), state_of(rows, second)) == (S.HELD, S.HELD)
+    rows.refresh(mailbox)
+    after = (mailbox.state, mailbox.next_contact_at, mailbox.failures, mailbox.last_error_cause)
+    assert after == before
+    assert (mailbox.smtp_failures, mailbox.smtp_error_cause) == (3, "login_refused")
+    assert (first.cause, first.server_words) == ("login_refused", "bye")
+    mailboxes.note_contact(rows, mailbox.id, NOW)
+    outbox.hold_and_release(rows)
+    assert state_of(rows, first) is S.HELD
+    # One that is written now waits, too: it must not offer the password once more.
+    third = queued(rows, mailbox)
+    assert outbox.claim(rows, third.id, HERE, NOW) is None
+    assert outbox.waiting(rows, bob) == outbox.Waiting(3, wants_decision=True)
+
+
+@pytest.mark.parametrize("change", ["service", "password", "login"])
+def test_what_smtp_refused_is_let_go_when_something_changes(
+    rows: Session, mailbox: Mailbox, change: str
+) -> None:
+    message = queued(rows, mailbox)
+    refused_login(rows, message)
+    outbox.hold_and_release(rows)
+    assert state_of(rows, message) is S.HELD
+    match change:
+        case "service":
+            mailbox.service.version += 1
+        case "password":
+            mailbox.sealed_password = b"1:another"
+        case "login":
+            mailbox.login = "robert"
+    rows.flush()
+    outbox.hold_and_release(rows)
+    assert state_of(rows, message) is S.QUEUED
+    refused_login(rows, message, 1)
+    assert mailbox.smtp_failures == 1
+
+
+def test_send_again_lets_go_what_smtp_refused(rows: Session, mailbox: Mailbox) -> None:
+    first, second = queued(rows, mailbox), queued(rows, mailbox)
+    refused_login(rows, first)
+    outbox.hold_and_release(rows)
+    outbox.send_again(rows, first, NOW)
+    assert (mailbox.smtp_failures, mailbox.smtp_error_cause) == (0, "")
+    outbox.hold_and_release(rows)
+    assert (state_of(rows, first), state_of(rows, second)) == (S.QUEUED, S.QUEUED)
+
+
+def test_a_login_that_was_accepted_ends_the_count(rows: Session, mailbox: Mailbox) -> None:
+    message = queued(rows, mailbox, CAROL)
+    refused_login(rows, message, 2)
+    assert settled(rows, message, {CAROL: LATER}, None) is S.QUEUED
+    rows.refresh(mailbox)
+    assert (mailbox.smtp_failures, mailbox.smtp_error_cause) == (0, "")
+
+
+def test_a_server_that_is_away_neither_counts_nor_ends_the_count(
+    rows: Session, mailbox: Mailbox
+) -> None:
+    message = queued(rows, mailbox, CAROL)
+    refused_login(rows, message, 2)
+    assert outbox.claim(rows, message.id, HERE, NOW) is not None
+    troubled(rows, message, "connection_refused")
+    rows.refresh(mailbox)
+    assert (mailbox.smtp_failures, message.cause) == (2, "connection_refused")
+
+
+def test_days_that_it_was_held_do_not_count(rows: Session, mailbox: Mailbox) -> None:
+    message = queued(rows, mailbox, CAROL)
+    assert settled(rows, message, {CAROL: LATER}, None) is S.QUEUED
+    stop(rows, mailbox)
+    outbox.hold_and_release(rows)
+    assert state_of(rows, message) is S.HELD
+    _works_again(rows, message)
+    late = NOW + 3 * DAY
+    for now, state in ((late, S.QUEUED), (late + 2 * DAY, S.QUEUED), (late + 3 * DAY, S.FAILED)):
+        assert outbox.claim(rows, message.id, HERE, now) is not None
+        outbox.settle(rows, message.id, HERE, {CAROL: LATER}, None, now)
+        assert state_of(rows, message) is state
+
+
+def test_a_person_who_was_disabled_sends_nothing_until_enabled(
+    rows: Session, mailbox: Mailbox, bob: User
+) -> None:
+    message = queued(rows, mailbox)
+    for active, state in ((False, S.HELD), (True, S.QUEUED)):
+        rows.get_one(User, bob.id).active = active
+        rows.flush()
+        outbox.hold_and_release(rows)
+        assert state_of(rows, message) is state
+
+
+def test_a_partly_delivered_message_that_is_cancelled_counts_as_sent(
+    rows: Session, mailbox: Mailbox
+) -> None:
+    message = queued(rows, mailbox, CAROL, DAVE)
+    assert settled(rows, message, {CAROL: ACCEPTED, DAVE: LATER}, TAKEN) is S.QUEUED
+    outbox.discard(rows, message)
+    assert state_of(rows, message) is S.SENT
+
+
+def test_what_was_unconfirmed_once_is_remembered(rows: Session, mailbox: Mailbox) -> None:
+    message = in_state(rows, mailbox, S.UNCONFIRMED)
+    outbox.send_again(rows, message, NOW)
+    assert settled(rows, message, {CAROL: UNKNOWN}, None) is S.FAILED
+    assert message.was_unconfirmed
+    assert not queued(rows, mailbox).was_unconfirmed
+
+
+def test_a_list_of_what_waits_does_not_load_the_texts(
+    rows: Session, mailbox: Mailbox, bob: User
+) -> None:
+    queued(rows, mailbox)
+    rows.expunge_all()
+    (found,) = outbox.unfinished(rows, bob)
+    assert "text" in inspect(found).unloaded
+    assert outbox.waiting(rows, bob) == outbox.Waiting(1, wants_decision=False)
+
+
+def test_an_icon_says_that_something_wants_a_decision(
+    rows: Session, mailbox: Mailbox, bob: User, carol: User
+) -> None:
+    for state in (S.UNCONFIRMED, S.SENT, S.CANCELLED):
+        in_state(rows, mailbox, state)
+    assert outbox.waiting(rows, bob) == outbox.Waiting(1, wants_decision=True)
+    assert outbox.waiting(rows, carol) == outbox.Waiting(0, wants_decision=False)

@@ -4,13 +4,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from jobs import parsers
-from jobs.parsers import DirectParser, ParserPool
+from jobs.parsers import DirectParser, ParserClosedError, ParserPool
 from mail.mime.parse import ParsedMessage
 from scripts.house import ROOT
 from tests.waiting import until
@@ -24,6 +27,12 @@ def pool() -> Iterator[ParserPool]:
     started = ParserPool(1, seconds=3)
     yield started
     started.close()
+
+
+@contextmanager
+def pool_of_one(*, seconds: float) -> Iterator[ParserPool]:
+    with closing(ParserPool(1, seconds=seconds)) as started:
+        yield started
 
 
 def subjects(parsed: list[ParsedMessage | None]) -> list[str | None]:
@@ -51,6 +60,38 @@ def test_a_message_that_ends_its_process_is_given_up_and_the_others_are_read(
     monkeypatch.setattr(parsers, "parse_or_none", killed_at_bad)
     bad = GOOD.replace(b"good", b"bad")
     assert subjects(pool.parse([bad, GOOD])) == [None, "good"]
+
+
+def test_a_message_that_takes_too_long_costs_another_mailbox_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(parsers, "parse_or_none", stuck_at_bad)
+    bad = GOOD.replace(b"good", b"bad")
+    with pool_of_one(seconds=1) as pool, ThreadPoolExecutor(3) as threads:
+        batches = list(threads.map(pool.parse, ([bad], [GOOD] * 3, [GOOD, bad])))
+    assert [subjects(batch) for batch in batches] == [[None], ["good"] * 3, ["good", None]]
+
+
+def test_waiting_for_others_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parsers, "parse_or_none", slow)
+    with pool_of_one(seconds=1) as pool, ThreadPoolExecutor(2) as threads:
+        batches = list(threads.map(pool.parse, ([GOOD] * 4, [GOOD] * 4)))
+    assert [subjects(batch) for batch in batches] == [["good"] * 4] * 2
+
+
+def test_what_is_not_parsed_when_the_worker_stops_is_not_called_unreadable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(parsers, "parse_or_none", stuck_at_bad)
+    bad = GOOD.replace(b"good", b"bad")
+    with ThreadPoolExecutor(1) as threads:
+        with pool_of_one(seconds=60) as pool:
+            assert subjects(pool.parse([GOOD])) == ["good"]
+            waiting = threads.submit(pool.parse, [bad, GOOD])
+        with pytest.raises(ParserClosedError):
+            waiting.result()
+    with pytest.raises(ParserClosedError):
+        pool.parse([GOOD])
 
 
 def test_a_message_that_wants_more_memory_than_there_is_to_have_is_given_up(
@@ -92,6 +133,11 @@ def is_alive(pid: int) -> bool:
 def stuck_at_bad(raw: bytes) -> ParsedMessage | None:
     if b"bad" in raw:
         signal.pause()
+    return DirectParser().parse([raw])[0]
+
+
+def slow(raw: bytes) -> ParsedMessage | None:
+    time.sleep(0.4)  # so long does this message take; four are longer than one may take
     return DirectParser().parse([raw])[0]
 
 

@@ -3,17 +3,20 @@
 import hashlib
 import imaplib
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select
 
 from domain import messages
 from domain.sync import changes
+from jobs import sync
 from jobs.context import Job
 from jobs.sync import sync_mailbox
-from models import Folder, Mailbox, Message, User
+from models import Folder, Mailbox, MailboxState, Message, User
 from tests.jobs.conftest import Connect
 from tests.jobs.office import inbox, mailbox_of
 from tests.servers.mail_system import PASSWORD, MailSystem
@@ -165,6 +168,108 @@ def test_what_bob_reads_here_is_read_at_the_server(
         changes.set_seen(session, opened.message, seen=True)
     assert_in_step(job, firm, box)
     assert [seen for _, seen, _ in theirs(firm)] == [True, False]
+
+
+def reads_all(job: Job, folder: str) -> None:
+    """Bob reads every message of a folder here."""
+    with job.step() as session:
+        own = select(Message).join(Folder).where(Folder.name == folder)
+        for message in session.scalars(own).all():
+            changes.set_seen(session, message, seen=True)
+
+
+def append(firm: MailSystem, folder: str, *sources: bytes) -> None:
+    with client(firm) as other:
+        other.create(folder)
+        for raw in sources:
+            other.append(folder, "", "", raw)
+
+
+def maildir(firm: MailSystem, folder: str) -> Path:
+    return firm.folder / "mail" / "bob" / "Maildir" / f".{folder}"
+
+
+def state_of(job: Job, box: Mailbox) -> MailboxState:
+    with job.step() as session:
+        return session.get_one(Mailbox, box.id).state
+
+
+def test_a_change_in_a_folder_that_vanished_stops_nothing(
+    job: Job, firm: MailSystem, box: Mailbox
+) -> None:
+    append(firm, "Projects", letter(1))
+    sync_mailbox(job, box.id)
+    reads_all(job, "Projects")
+    with client(firm) as other:
+        other.delete("Projects")
+    firm.deliver("bob", letter(2))
+    assert sync_mailbox(job, box.id)
+    assert state_of(job, box) is MailboxState.WORKING
+    assert_in_step(job, firm, box)
+
+
+def test_a_change_that_a_folder_refuses_is_given_up_and_the_server_wins(
+    job: Job, firm: MailSystem, box: Mailbox
+) -> None:
+    append(firm, "Shared", letter(1))
+    sync_mailbox(job, box.id)
+    reads_all(job, "Shared")
+    assert [seen for _, seen, _ in ours(job, "Shared")] == [True]
+    (maildir(firm, "Shared") / "cur").chmod(0o555)  # Dovecot opens it for reading only
+    assert sync_mailbox(job, box.id)
+    assert_in_step(job, firm, box, "Shared")
+    assert [seen for _, seen, _ in ours(job, "Shared")] == [False]
+
+
+@pytest.mark.parametrize("refused", ["no way in", "a fault of the server"])
+def test_a_folder_that_cannot_be_opened_stops_no_other(
+    job: Job, firm: MailSystem, box: Mailbox, refused: str
+) -> None:
+    for name in ("Archive", "Projects"):
+        append(firm, name, letter(1))
+    if refused == "no way in":
+        (maildir(firm, "Archive") / "cur").chmod(0)
+    else:
+        for index in maildir(firm, "Archive").glob("dovecot*"):
+            index.unlink()
+        (maildir(firm, "Archive") / "dovecot-uidlist").mkdir()
+    assert sync_mailbox(job, box.id)
+    assert state_of(job, box) is MailboxState.WORKING
+    assert (ours(job, "Archive"), ours(job, "Projects")) == ([], theirs(firm, "Projects"))
+
+
+def test_a_mailbox_whose_inbox_cannot_be_opened_does_not_work_but_its_folders_are_followed(
+    job: Job, firm: MailSystem, box: Mailbox
+) -> None:
+    append(firm, "Projects", letter(1))
+    firm.deliver("bob", letter(2))
+    cur = firm.folder / "mail" / "bob" / "Maildir" / "cur"
+    cur.chmod(0)
+    assert not sync_mailbox(job, box.id)
+    assert state_of(job, box) is MailboxState.UNREACHABLE
+    assert ours(job, "Projects") == theirs(firm, "Projects")
+    cur.chmod(0o700)
+    assert_in_step(job, firm, box)
+    assert state_of(job, box) is MailboxState.WORKING
+
+
+def test_large_messages_are_kept_and_committed_a_few_at_a_time(
+    job: Job, firm: MailSystem, box: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    firm.deliver("bob", *(letter(number) + b"x" * 60 + b"\r\n" for number in range(7)))
+    sizes: list[list[int]] = []
+    monkeypatch.setattr(sync, "PORTION_BYTES", 1_000)
+    store = job.store.put
+
+    def put(box: UUID, sources: Sequence[bytes]) -> list[str]:
+        sizes.append([len(raw) for raw in sources])
+        return store(box, sources)
+
+    monkeypatch.setattr(job.store, "put", put)
+    assert_in_step(job, firm, box)
+    assert sum(len(portion) for portion in sizes) == 7
+    assert len(sizes) > 1
+    assert all(sum(portion) <= 1_000 or len(portion) == 1 for portion in sizes)
 
 
 def test_a_dovecot_that_is_away_is_unreachable_and_heals(

@@ -44,6 +44,27 @@ def test_a_key_that_is_woken_while_it_runs_runs_once_more_but_never_twice_at_a_t
     assert most == [1, 1]
 
 
+def test_a_key_that_is_woken_idle_runs_unless_it_runs_already() -> None:
+    started, go_on = threading.Semaphore(0), threading.Semaphore(0)
+    done: list[int] = []
+
+    def work(key: int) -> None:
+        done.append(key)
+        started.release()
+        go_on.acquire(timeout=SOON)
+
+    runner = Runner("test", work, threads=1)
+    runner.start()
+    runner.wake_idle(1)
+    assert started.acquire(timeout=SOON)
+    runner.wake_idle(1)
+    runner.wake_idle(2)
+    go_on.release(2)
+    assert started.acquire(timeout=SOON)
+    runner.stop(SOON)
+    assert done == [1, 2]
+
+
 def test_one_that_fails_is_logged_and_the_next_is_done(caplog: pytest.LogCaptureFixture) -> None:
     done = threading.Event()
 

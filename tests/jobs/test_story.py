@@ -119,3 +119,7 @@ def test_a_changed_password_is_believed_the_third_time(
     for _ in range(3):
         sync_mailbox(job, box.id)
     assert mailbox_of(job, bob).state is MailboxState.LOGIN_REFUSED
+    # Whatever wakes it now, it does not sign in again.
+    before = mailbox_of(job, bob).failures
+    assert not sync_mailbox(job, box.id)
+    assert mailbox_of(job, bob).failures == before

@@ -98,3 +98,33 @@ def test_the_document_has_its_language_and_no_script() -> None:
     assert "<script" not in page
     assert "allow-scripts" not in FRAME_CSP
     assert "default-src 'none'" in FRAME_CSP
+
+
+@pytest.mark.parametrize(
+    "css",
+    ["height:100%", "min-height: 101%", "height:calc(100% + 40px)", "max-height:50%"],
+)
+def test_no_height_is_a_share_of_the_frame_which_is_as_high_as_its_content(css: str) -> None:
+    assert "%" not in clean(f"<style>html,body{{{css}}}</style><p style='{css}'>x</p>").html
+    assert "width:50%" in clean("<p style='width:50%'>x</p>").html
+
+
+@pytest.mark.parametrize("piece", ["&", "a & b ", "&lt;", ">"])
+def test_a_flood_of_ampersands_is_given_up_quickly(piece: str) -> None:
+    begun = time.process_time()
+    with pytest.raises(TooComplex):
+        clean(piece * 200_000)
+    assert time.process_time() - begun < 3.0
+
+
+@pytest.mark.parametrize("line", ["&" * 9_000, "www." * 2_450, "<" * 5_000])
+def test_plain_text_costs_bounded_time_and_says_where_it_was_cut(line: str) -> None:
+    begun = time.process_time()
+    found = text_to_html(f"{line}\n" * 100)
+    assert time.process_time() - begun < 3.0
+    assert faults(found) == []
+
+
+def test_a_text_that_is_too_long_ends_with_an_ellipsis() -> None:
+    assert text_to_html("word " * 200_000).removesuffix("<br>").endswith("…")
+    assert "…" in text_to_html("&\n" * 60_000)

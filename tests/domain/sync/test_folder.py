@@ -1,5 +1,6 @@
 """A folder's rows follow the server's, whatever happens between two visits."""
 
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -156,6 +157,60 @@ def test_what_bob_read_stays_read_until_the_server_has_been_told(
     folder.reflag(rows, filled, {2: UNSEEN})
     assert folder.ours(rows, filled.id)[2] == SEEN
     assert kept(rows, filled) == counted(rows, filled) == (3, 1)
+
+
+def test_what_was_passed_over_because_of_a_change_is_asked_for_again(
+    rows: Session, filled: Folder
+) -> None:
+    changes.set_seen(rows, message(rows, filled, 2), seen=True)
+    later = replace(FIRST, highest_modseq=95)
+    folder.reflag(rows, filled, {2: Flags(flagged=True)})
+    folder.finish(rows, filled, later)
+    assert filled.highest_modseq == FIRST.highest_modseq
+    assert visit(folder.known(filled), later) is Visit.LOOK
+    (replay,) = changes.to_replay(rows, filled.mailbox_id)
+    changes.done(rows, replay.ids)
+    folder.finish(rows, filled, later)
+    assert visit(folder.known(filled), later) is Visit.NOTHING
+
+
+def test_a_change_that_the_server_refused_lets_all_flags_be_asked_for(
+    rows: Session, filled: Folder
+) -> None:
+    changes.set_seen(rows, message(rows, filled, 2), seen=True)
+    (replay,) = changes.to_replay(rows, filled.mailbox_id)
+    changes.refused(rows, replay)
+    rows.refresh(filled)
+    assert changes.to_replay(rows, filled.mailbox_id) == []
+    assert filled.highest_modseq is None
+
+
+def test_one_changed_flag_costs_the_same_in_a_large_folder(rows: Session, inbox: Folder) -> None:
+    def steps_of_one_change(flags: Flags) -> int:
+        """How much SQLite does, in tens of its own steps."""
+        connection = rows.connection().connection.driver_connection
+        assert isinstance(connection, sqlite3.Connection)
+        steps = 0
+
+        def count() -> None:
+            nonlocal steps
+            steps += 1
+
+        connection.set_progress_handler(count, 10)
+        folder.reflag(rows, inbox, {1: flags})
+        connection.set_progress_handler(None, 0)
+        return steps
+
+    folder.store(rows, inbox, [fetched(letter(), uid) for uid in range(1, 11)])
+    small = steps_of_one_change(SEEN)
+    folder.store(rows, inbox, [fetched(RAWS[0], uid) for uid in range(11, 1_011)])
+    assert steps_of_one_change(UNSEEN) < 2 * small
+
+
+def test_the_flags_of_more_than_one_chunk_are_taken_over(rows: Session, inbox: Folder) -> None:
+    folder.store(rows, inbox, [fetched(RAWS[0], uid) for uid in range(1, 602)])
+    folder.reflag(rows, inbox, dict.fromkeys(range(1, 602), SEEN))
+    assert kept(rows, inbox) == counted(rows, inbox) == (601, 0)
 
 
 def test_only_a_visit_that_came_to_its_end_is_believed(rows: Session, inbox: Folder) -> None:

@@ -1,0 +1,3 @@
+from blueprints.health.views import blueprint
+
+__all__ = ["blueprint"]

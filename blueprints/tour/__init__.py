@@ -1,0 +1,3 @@
+from blueprints.tour.views import blueprint
+
+__all__ = ["blueprint"]
