@@ -8,7 +8,9 @@ mail server is needed: the messages are generated with a fixed seed and stored t
 The generated mailboxes are kept in BENCH_DATA (``bench-data``) and used again.
 """
 
+import cProfile
 import os
+import pstats
 import random
 import re
 import statistics
@@ -288,12 +290,52 @@ def timed(ask: Callable[[int], object], *, warm_up: int = WARM_UP) -> Figure:
 
 @dataclass(frozen=True)
 class Result:
-    """``server`` says where the time of a list fragment goes, in milliseconds."""
+    """``shares`` says where the time of a list fragment goes, in per cent by library."""
 
     size: int
     figures: dict[str, Figure]
     per_second: float
     memory_mb: float
+    shares: dict[str, float]
+
+
+# The first that a path contains says whose time it is.
+_OWNERS = {
+    "/templates/": "templates",
+    "jinja2": "templates",
+    "markupsafe": "templates",
+    "sqlalchemy": "SQLAlchemy",
+    "sqlite3": "SQLite",
+    "babel": "Babel",
+    "/werkzeug/": "Flask, Werkzeug",
+    "/flask": "Flask, Werkzeug",
+    str(ROOT): "Postroom",
+}
+
+
+def shares(data: Path, path: str) -> dict[str, float]:
+    """The same page in this process under a profiler, which makes small functions look large."""
+    app = create_app(replace(read_settings(), data_folder=data))
+    client = app.test_client()
+    page = client.get("/sign-in").text
+    token = re.search(r'name="csrf_token" value="([^"]+)"', page)
+    assert token is not None
+    client.post("/sign-in", data={"csrf_token": token[1], "login": "bob", "password": PASSWORD})
+    for _ in range(WARM_UP):
+        client.get(path, headers=FRAGMENT)
+    profile = cProfile.Profile()
+    profile.enable()
+    for _ in range(REQUESTS):
+        client.get(path, headers=FRAGMENT)
+    profile.disable()
+    spent: dict[str, float] = {}
+    for (file, _line, name), (_, _, own, _, _) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]
+        where = f"{file} {name}"
+        owner = next((owner for part, owner in _OWNERS.items() if part in where), "Python")
+        spent[owner] = spent.get(owner, 0) + own
+    whole = sum(spent.values())
+    ordered = sorted(spent.items(), key=lambda one: -one[1])
+    return {owner: seconds / whole * 100 for owner, seconds in ordered}
 
 
 def measure(data: Path, size: int) -> Result:
@@ -318,7 +360,9 @@ def measure(data: Path, size: int) -> Result:
         per_second = throughput(port, client.cookie, f"{address}/older?after={keys[0]}")
         memory = rss_mb(pid)
         client.close()
-    return Result(size, figures, per_second, memory)
+    return Result(
+        size, figures, per_second, memory, shares(data, f"{address}/older?after={keys[0]}")
+    )
 
 
 def _open(client: Client, message: int) -> None:
@@ -420,6 +464,10 @@ def show(results: Sequence[Result]) -> None:
         *(f"{one.memory_mb:17.0f} " for one in results),
         GOAL_RSS_MB,
     )
+
+    for one in results:
+        parts = ", ".join(f"{owner} {share:.0f} %" for owner, share in one.shares.items())
+        print(f"\nA fragment of {one.size:,} messages: {parts}")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,15 @@ WIDTHS = {1440: 900, 1024: 768, 390: 844}
 THEMES = ("light", "dark")
 LANGUAGES = {"en": "en-GB", "ru": "ru-RU"}
 # What the documents show: a picture here, and the file it becomes.
-DOCUMENTS = {"message-1440-light-en": "docs/mail.png"}
+DOCUMENTS = {
+    "message-1440-light-en": "docs/mail.png",
+    "services-1440-light-en": "docs/tour/services.png",
+    "service-window-refused-1440-light-en": "docs/tour/service-window.png",
+    "connect-refused-1440-light-en": "docs/tour/connect.png",
+    "message-html-1440-dark-ru": "docs/tour/message.png",
+    "outbox-1440-light-en": "docs/tour/outbox.png",
+    "mail-390-light-en": "docs/tour/phone.png",
+}
 
 Do = Callable[[Page], None]
 
@@ -134,6 +142,7 @@ def demo_scene(browser: Browser, address: str) -> Scene:
             Shot("service-page", "/administration/mail/services/add", "alice"),
             Shot("people", "/administration/people/", "alice"),
             Shot("person-window", "/administration/people/", "alice", open_window),
+            Shot("demo", "/demo", "bob"),
             Shot("profile", "/profile/", "bob"),
             Shot("profile-mail", "/profile/mail", "bob"),
             Shot("connect", "/profile/mail/connect", "bob"),
@@ -234,6 +243,7 @@ def main() -> int:
         taken = take(browser, [set_up, demo_scene(browser, demo.address)])
         contact_sheet(browser, taken)
     if "--docs" in sys.argv[1:]:
+        (ROOT / "docs/tour").mkdir(exist_ok=True)
         for picture, document in DOCUMENTS.items():
             shutil.copy(FOLDER / f"{picture}.png", ROOT / document)
     print(f"{sum(len(pictures) for _, pictures in taken)} pictures; see {FOLDER}/contact-sheet.png")
