@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Row, Select, func, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    bindparam,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from domain.errors import NotFoundError
@@ -32,6 +42,33 @@ _LIST_COLUMNS = (
     Message.has_attachments,
     Message.readable,
     Message.source_hash,
+)
+
+# Statements that every page asks are built once: building takes as long as SQLite's answer.
+_OWN_FOLDER = (
+    select(Folder)
+    .join(Mailbox)
+    .where(Folder.id == bindparam("folder"), Mailbox.user_id == bindparam("person"))
+)
+_LIST = (
+    cast(Select[Any], select(*_LIST_COLUMNS))
+    .where(Message.folder_id == bindparam("folder"))
+    .order_by(Message.received_at.desc(), Message.id.desc())
+    .limit(bindparam("most"))
+)
+_PLACE = tuple_(Message.received_at, Message.id)
+_KEY = tuple_(
+    bindparam("received_at", type_=Message.received_at.type), bindparam("id", type_=Message.id.type)
+)
+_OLDER = _LIST.where(_PLACE < _KEY)
+_NEWER = _LIST.where(_PLACE >= _KEY)
+_OPENED = (
+    select(Message, MessageContent, Mailbox)
+    .join(MessageContent, MessageContent.message_id == Message.id)
+    .join(Mailbox, Message.mailbox_id == Mailbox.id)
+)
+_OWN_MESSAGE = _OPENED.where(
+    Message.id == bindparam("message"), Mailbox.user_id == bindparam("person")
 )
 
 
@@ -88,12 +125,17 @@ def folders(session: Session, person: User) -> list[tuple[Mailbox, list[Folder]]
 
 def find_folder(session: Session, person: User, folder_id: int) -> Folder:
     """Raises NotFoundError when it is not this person's."""
-    own = session.scalar(
-        select(Folder).join(Mailbox).where(Folder.id == folder_id, Mailbox.user_id == person.id)
-    )
+    own = session.scalar(_OWN_FOLDER, {"folder": folder_id, "person": person.id})
     if own is None:
         raise NotFoundError
     return own
+
+
+def inbox_of(session: Session, mailbox: Mailbox) -> Folder | None:
+    """None while the folders of a new mailbox are on their way."""
+    return session.scalar(
+        select(Folder).where(Folder.mailbox_id == mailbox.id, Folder.role == FolderRole.INBOX)
+    )
 
 
 def first_folder(session: Session, person: User) -> Folder | None:
@@ -109,20 +151,12 @@ def first_folder(session: Session, person: User) -> Folder | None:
 
 def page(session: Session, folder: Folder, *, after: Key | None = None) -> Page:
     """The next 50 rows, read along the index: its cost does not grow with the folder."""
-    rows = _list(folder)
-    if after is not None:
-        rows = rows.where(
-            tuple_(Message.received_at, Message.id) < tuple_(after.received_at, after.id)
-        )
-    return _page(session.execute(rows.limit(PAGE + 1)).all(), PAGE)
+    return _page(session.execute(*_asked(folder, after, _OLDER, PAGE + 1)).all(), PAGE)
 
 
 def page_until(session: Session, folder: Folder, until: Key) -> Page:
     """From the newest down to a row that a page shows already, at most 500."""
-    rows = _list(folder).where(
-        tuple_(Message.received_at, Message.id) >= tuple_(until.received_at, until.id)
-    )
-    found = session.execute(rows.limit(SHOWN_AGAIN_MOST)).all()
+    found = session.execute(*_asked(folder, until, _NEWER, SHOWN_AGAIN_MOST)).all()
     if len(found) < PAGE:
         return page(session, folder)
     shown = Page(found, more=False)
@@ -132,9 +166,8 @@ def page_until(session: Session, folder: Folder, until: Key) -> Page:
 
 def find(session: Session, person: User, message_id: int) -> Opened:
     """Raises NotFoundError when it is not this person's."""
-    own = session.execute(
-        _opened().where(Message.id == message_id, Mailbox.user_id == person.id)
-    ).one_or_none()
+    asked = {"message": message_id, "person": person.id}
+    own = session.execute(_OWN_MESSAGE, asked).one_or_none()
     if own is None:
         raise NotFoundError
     return Opened(own[0], own[1], own[2])
@@ -150,30 +183,23 @@ def keep_safe_html(session: Session, message_id: int, html: str, sanitiser: int)
 
 def without_safe_html(session: Session, message_id: int, sanitiser: int) -> Opened | None:
     """The message, if what is kept of its HTML is missing or from an older sanitiser."""
-    found = session.execute(_opened().where(Message.id == message_id, _is_stale(sanitiser)))
+    found = session.execute(_OPENED.where(Message.id == message_id, _is_stale(sanitiser)))
     row = found.one_or_none()
     return None if row is None else Opened(row[0], row[1], row[2])
 
 
-def _list(folder: Folder) -> Select[Any]:
-    rows: Any = (
-        select(*_LIST_COLUMNS)
-        .where(Message.folder_id == folder.id)
-        .order_by(Message.received_at.desc(), Message.id.desc())
-    )
-    return cast(Select[Any], rows)
+def _asked(
+    folder: Folder, key: Key | None, beyond: Select[Any], most: int
+) -> tuple[Select[Any], dict[str, object]]:
+    """The statement and its values: rows of a list, on one side of a key if there is one."""
+    asked: dict[str, object] = {"folder": folder.id, "most": most}
+    if key is None:
+        return _LIST, asked
+    return beyond, asked | {"received_at": key.received_at, "id": key.id}
 
 
 def _page(found: Sequence[Row[Any]], size: int) -> Page:
     return Page(found[:size], more=len(found) > size)
-
-
-def _opened() -> Select[Message, MessageContent, Mailbox]:
-    return (
-        select(Message, MessageContent, Mailbox)
-        .join(MessageContent, MessageContent.message_id == Message.id)
-        .join(Mailbox, Message.mailbox_id == Mailbox.id)
-    )
 
 
 def _is_stale(sanitiser: int) -> ColumnElement[bool]:

@@ -3,7 +3,7 @@
 import secrets as random
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.orm import Session as DatabaseSession
 
 from domain import passwords
@@ -16,6 +16,10 @@ SEEN_STEP = timedelta(minutes=5)
 WINDOW = timedelta(minutes=15)
 TRIES_PER_LOGIN = 10
 TRIES_PER_ADDRESS = 50
+# Built once, for every request asks it.
+_PRESENT = select(Session).where(
+    Session.token_hash == bindparam("token_hash"), Session.last_seen_at > bindparam("seen_after")
+)
 
 
 def sign_in(
@@ -74,11 +78,8 @@ def begin(
 
 def find(session: DatabaseSession, token: str, now: datetime) -> Session | None:
     """The session of that token, unless it ended, was idle for 14 days or its person is off."""
-    found = session.scalar(
-        select(Session).where(
-            Session.token_hash == hash_token(token), Session.last_seen_at > now - IDLE_LASTS
-        )
-    )
+    asked = {"token_hash": hash_token(token), "seen_after": now - IDLE_LASTS}
+    found = session.scalar(_PRESENT, asked)
     return found if found is not None and found.user.active else None
 
 

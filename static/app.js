@@ -139,7 +139,9 @@ function poll() {
 
 function leaveWhenFoldersAreHere() {
   const waiting = document.querySelector("[data-until-folders]");
-  if (waiting && document.querySelector("#folders li a")) window.location.reload();
+  if (!waiting) return;
+  const folders = `#folders [data-mailbox="${waiting.dataset.untilFolders}"] a`;
+  if (document.querySelector(folders)) window.location.reload();
 }
 
 function moveInList(step) {

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from blueprints.messages.body import frame_answer, part_answer, source_answer
 from blueprints.messages.rows import row_face
-from domain import messages
+from domain import mailboxes, messages
 from domain.errors import NotFoundError
 from domain.messages import Key, Page
 from domain.sync import changes
@@ -36,6 +36,17 @@ def index() -> ResponseReturnValue:
     if folder is not None:
         return redirect(url_for("messages.folder", folder_id=folder.id), 303)
     return page("messages/index.html", **mail_frame())
+
+
+@blueprint.get("/mailboxes/<int:mailbox_id>")
+@signed_in
+def mailbox(mailbox_id: int) -> ResponseReturnValue:
+    """The inbox of one mailbox, or, while it is on its way, the page that waits for it."""
+    own = mailboxes.find(db.session(), person(), mailbox_id)
+    inbox = messages.inbox_of(db.session(), own)
+    if inbox is not None:
+        return redirect(url_for("messages.folder", folder_id=inbox.id), 303)
+    return page("messages/index.html", awaited=own, **mail_frame())
 
 
 @blueprint.get("/folders/<int:folder_id>")

@@ -121,11 +121,11 @@ def watch(test_uuid: uuid.UUID) -> ResponseReturnValue:
     if is_fragment():
         if request.args.get("shown") == _version(test):
             return Response(status=204)
-        if test.state is ConnectionTestState.SUCCEEDED:
-            return go(url_for("messages.index"))
+        if test.mailbox_id is not None:
+            return go(url_for("messages.mailbox", mailbox_id=test.mailbox_id))
         return fragment("profile/_steps.html", **_watched(test))
-    if test.state is ConnectionTestState.SUCCEEDED:
-        return go(url_for("messages.index"))
+    if test.mailbox_id is not None:
+        return go(url_for("messages.mailbox", mailbox_id=test.mailbox_id))
     return page("profile/watch.html", **_watched(test))
 
 

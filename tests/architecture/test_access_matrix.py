@@ -98,6 +98,7 @@ class House:
 # A new route whose argument is not named here has to say which row it is about.
 ROWS: dict[str, Callable[[House], Value]] = {
     "folder_id": House.folder,
+    "mailbox_id": lambda house: house.mailbox.id,
     "message_id": House.message,
     "outgoing_id": House.outgoing,
     "session_id": House.signed_in_session,

@@ -128,6 +128,27 @@ def test_mail_opens_with_the_inbox(inbox: Folder, bobs: FlaskClient) -> None:
     assert (answer.status_code, answer.location) == (303, f"/mail/folders/{inbox.id}")
 
 
+def test_a_mailbox_opens_with_its_own_inbox(
+    session: Session, bob: User, inbox: Folder, bobs: FlaskClient
+) -> None:
+    second = mailbox_of(session, bob, "office@firm.test")
+    own = inbox_of(session, second)
+    assert own.id != inbox.id
+    answer = bobs.get(f"/mail/mailboxes/{second.id}")
+    assert (answer.status_code, answer.location) == (303, f"/mail/folders/{own.id}")
+
+
+def test_a_mailbox_whose_folders_are_fetched_is_waited_for_whatever_the_others_have(
+    session: Session, bob: User, inbox: Folder, bobs: FlaskClient
+) -> None:
+    second = mailbox_of(session, bob, "office@firm.test")
+    session.query(Folder).filter_by(mailbox_id=second.id).delete()
+    page = bobs.get(f"/mail/mailboxes/{second.id}").text
+    assert "Your mail is on its way" in page
+    assert f'data-until-folders="{second.id}"' in page
+    assert f"/mail/folders/{inbox.id}" in page
+
+
 def test_the_list_shows_who_what_and_the_first_words_newest_first(
     app: Flask, session: Session, inbox: Folder, bobs: FlaskClient
 ) -> None:

@@ -210,6 +210,18 @@ def test_the_password_stands_sealed_in_the_database_and_goes_when_the_mailbox_is
     assert ring.open(mailbox.sealed_password, mailbox.uuid, "password") == "canary-secret"
 
 
+def test_a_try_that_ends_well_leads_to_the_mailbox_it_connected(
+    bob: User, signed_in: SignIn, session: Session, typed: dict[str, str], ring: KeyRing
+) -> None:
+    client = signed_in(bob)
+    address = client.post(CONNECT, data=typed).location
+    mailbox = mailboxes.connect(session, newest(session).id, ring, datetime.now(UTC))
+    session.commit()
+    opened = f"/mail/mailboxes/{mailbox.id}"
+    assert client.get(address).location == opened
+    assert client.get(address, headers=FRAGMENT).headers["HX-Redirect"] == opened
+
+
 def test_an_address_is_connected_once(
     bob: User, signed_in: SignIn, session: Session, typed: dict[str, str], ring: KeyRing
 ) -> None:
