@@ -14,7 +14,7 @@ from domain.errors import RefusedError
 from domain.passwords import SHORTEST
 from mail.errors import RuleError
 from models import db
-from models.mailboxes import ConnectionTest, ConnectionTestState
+from models.mailboxes import ConnectionTest
 from models.people import Language, Theme
 from web.access import signed_in
 from web.connection_steps import shown_steps
