@@ -26,7 +26,7 @@ from demo.arrivals import Postman, arrival, deliver
 from demo.letters import Letter
 from demo.people import COLLEAGUES, DOMAIN
 from demo.year import letters
-from domain import mailboxes, people, services
+from domain import connecting, mailboxes, people, services
 from domain.changelog import Author
 from domain.services import ServerSettings, ServiceSettings
 from mail.connection import Credentials, MailServerError, Network, Server
@@ -232,10 +232,10 @@ def _connect(login: str, service_id: int, state: State, wait: Callable[[], None]
     if mailboxes.connected(session, person):
         db.session.rollback()
         return
-    test = mailboxes.begin_test(
+    test = connecting.begin_test(
         session,
         person,
-        service_id=service_id,
+        servers=service_id,
         address=f"{login}@{DOMAIN}",
         login=f"{login}@{DOMAIN}",
         password=state.mail_password,

@@ -100,6 +100,10 @@ _STATES = {
     MailboxState.OVER_QUOTA: "It is full on the server. {owner} has to make room there.",
     MailboxState.SECRET_LOST: "Its password cannot be opened with the present keys. Bring the keys"
     " back, or {owner} has to give the password again.",
+    MailboxState.SERVICE_DELETED: "Its mail service was deleted. Bring it back, and it works on.",
+    MailboxState.MOVED: "It was moved to another mail service. {owner} has to agree that the"
+    " password is used there.",
+    MailboxState.REMOVING: "It is being removed, which may take some minutes.",
 }
 
 
@@ -200,7 +204,7 @@ def _for_programs(found: Findings) -> str:
     mailboxes = [
         {
             "owner": one.owner,
-            "service": one.service,
+            "service": one.service or None,
             "address": one.address,
             "state": one.state.value,
             "last_contact": one.last_contact_at.isoformat() if one.last_contact_at else None,
@@ -222,7 +226,7 @@ def _for_people(found: Findings, zone: tzinfo | None) -> str:
             [
                 one.status.word,
                 one.owner,
-                one.service,
+                one.service or "(own servers)",
                 one.address,
                 one.state.value.replace("_", " ") + ("" if one.active else " (switched off)"),
                 _when(one.last_contact_at, zone),

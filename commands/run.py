@@ -10,7 +10,7 @@ from flask.cli import with_appcontext
 from flask_migrate import upgrade
 
 from commands.processes import Command, Processes
-from domain import people, services
+from domain import people
 from models import db
 from settings import Settings
 
@@ -38,11 +38,8 @@ def run_all() -> None:
 
 
 def prepare() -> None:
-    """Brings the database to the present schema and puts the standard services in."""
+    """Brings the database to the present schema."""
     upgrade(directory=f"{current_app.root_path}/migrations")
-    db.session().info["writing"] = True
-    services.ensure_standard(db.session())
-    db.session.commit()
 
 
 def setup_code() -> str | None:

@@ -245,7 +245,7 @@ def each_mailbox(session: Session) -> list[MailboxHealth]:
     found = session.execute(
         select(
             User.name,
-            MailService.name,
+            func.coalesce(MailService.name, ""),
             Mailbox.address,
             Mailbox.state,
             Mailbox.last_contact_at,
@@ -253,7 +253,7 @@ def each_mailbox(session: Session) -> list[MailboxHealth]:
         )
         .select_from(Mailbox)
         .join(User)
-        .join(MailService)
+        .outerjoin(MailService)
         .order_by(func.lower(User.name), Mailbox.id)
     )
     return [MailboxHealth(*row) for row in found]

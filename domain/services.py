@@ -1,11 +1,8 @@
 """Mail services: the standard ones, and those the company adds and edits."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -19,15 +16,13 @@ from domain.errors import NotFoundError, RefusedError
 from domain.lines import is_one_line
 from mail.connection import Server
 from mail.security import Security, check_security
-from mail.server_string import Protocol, ServerAddress, parse_server_string
+from mail.server_string import Protocol, ServerAddress
 from models.mailboxes import Mailbox, MailboxState
-from models.services import LoginForm, MailService
+from models.services import MailService, Servers
 
 NAME_LONGEST = 100
 CA_LONGEST = 65_536
-_PROVIDERS = Path(__file__).with_name("providers.json")
 _CONNECTION = {"imap_server", "imap_security", "smtp_server", "smtp_security", "ca"}
-_WITH_A_PASSWORD = {"password", "app_password"}
 
 
 @dataclass(frozen=True)
@@ -146,60 +141,16 @@ def _try_mailboxes_again(session: Session, service: MailService, now: datetime) 
     session.flush()
 
 
-def ensure_standard(session: Session) -> None:
-    """Puts in the providers that take one login and a password, where they are missing.
-
-    One whose name the company has given to a service of its own is left out.
-    """
-    there = MailService.standard.is_(True) | MailService.deleted_at.is_(None)
-    present = set(session.scalars(select(MailService.name_key).where(there)))
-    providers = json.loads(_PROVIDERS.read_text(encoding="utf-8"))["providers"]
-    for position, provider in enumerate(providers):
-        if provider["name"] not in present and _takes_one_login_and_password(provider):
-            session.add(_standard(provider, position))
-    session.flush()
-
-
-def server_of(service: MailService, protocol: Protocol) -> Server:
+def server_of(servers: Servers, protocol: Protocol) -> Server:
     """What ``mail/`` needs to know to connect."""
-    address = service.address(protocol)
+    address = servers.address(protocol)
     return Server(
         protocol=protocol,
         host=address.host,
         port=address.port,
-        security=service.security(protocol),
-        ca_pem=service.ca_pem or None,
+        security=servers.security(protocol),
+        ca_pem=servers.ca_pem or None,
     )
-
-
-def _takes_one_login_and_password(provider: dict[str, Any]) -> bool:
-    one_login = provider.get("smtp_login_form", provider["login_form"]) == provider["login_form"]
-    return one_login and bool(_WITH_A_PASSWORD.intersection(provider["sign_in"]))
-
-
-def _standard(provider: dict[str, Any], position: int) -> MailService:
-    imap_lifted, smtp_lifted = provider["imap_non_standard"], provider["smtp_non_standard"]
-    imap = parse_server_string(provider["imap_server"], Protocol.IMAP, non_standard=imap_lifted)
-    smtp = parse_server_string(provider["smtp_server"], Protocol.SMTP, non_standard=smtp_lifted)
-    service = MailService(
-        standard=True,
-        position=position,
-        domains=provider["domains"],
-        sign_in=provider["sign_in"],
-        help_url=provider.get("help_url", ""),
-        imap_login_form=LoginForm(provider["login_form"]),
-        smtp_login_form=LoginForm(provider["login_form"]),
-        hidden=provider["hidden_at_first"],
-    )
-    _apply(
-        service,
-        ServiceSettings(
-            name=provider["name"],
-            imap=ServerSettings(imap, Security(provider["imap_security"]), imap_lifted),
-            smtp=ServerSettings(smtp, Security(provider["smtp_security"]), smtp_lifted),
-        ),
-    )
-    return service
 
 
 def _check(session: Session, settings: ServiceSettings, present: MailService | None) -> None:

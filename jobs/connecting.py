@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from domain import mailboxes
+from domain import connecting
 from domain.mailboxes import Target
 from domain.secrets import SecretLostError
 from jobs.context import Job
@@ -20,10 +20,10 @@ def run_test(job: Job, test_id: int) -> int | None:
     """Tries both servers; connects the mailbox and returns its id when both let us in."""
     try:
         with job.step() as session:
-            target = mailboxes.claim_test(session, test_id, job.ring)
+            target = connecting.claim_test(session, test_id, job.ring)
     except SecretLostError:
         with job.step() as session:
-            mailboxes.give_up_test(session, test_id, "secret_lost")
+            connecting.give_up_test(session, test_id, "secret_lost")
         return None
     if target is None:
         return None
@@ -32,25 +32,25 @@ def run_test(job: Job, test_id: int) -> int | None:
     except Exception:
         # A page watches it. The runner writes the error to the log.
         with job.step() as session:
-            mailboxes.give_up_test(session, test_id, mailboxes.NOT_TRIED)
+            connecting.give_up_test(session, test_id, connecting.NOT_TRIED)
         raise
 
 
 def _try(job: Job, test_id: int, target: Target) -> int | None:
-    for protocol, server, attempt in (
-        (Protocol.IMAP, target.imap, try_imap),
-        (Protocol.SMTP, target.smtp, try_smtp),
+    for protocol, server, credentials, attempt in (
+        (Protocol.IMAP, target.imap, target.credentials, try_imap),
+        (Protocol.SMTP, target.smtp, target.smtp_credentials, try_smtp),
     ):
         try:
-            attempt(server, target.credentials, job.network, _noting(job, test_id, protocol))
+            attempt(server, credentials, job.network, _noting(job, test_id, protocol))
         except MailServerError as error:
             log.info("connection test %s: %s %s: %s", test_id, protocol, error.step, error.cause)
             with job.step() as session:
-                mailboxes.fail_test(session, test_id, protocol, error)
+                connecting.fail_test(session, test_id, protocol, error)
             return None
     fail_point("connecting.tried")
     with job.step() as session:
-        return mailboxes.connect(session, test_id, job.ring, job.clock()).id
+        return connecting.connect(session, test_id, job.ring, job.clock()).id
 
 
 def _noting(job: Job, test_id: int, protocol: Protocol) -> Callable[[Step], None]:
@@ -61,6 +61,6 @@ def _noting(job: Job, test_id: int, protocol: Protocol) -> Callable[[Step], None
         now = time.monotonic()
         milliseconds, last = round((now - last) * 1000), now
         with job.step() as session:
-            mailboxes.note_step(session, test_id, protocol, step, milliseconds)
+            connecting.note_step(session, test_id, protocol, step, milliseconds)
 
     return note

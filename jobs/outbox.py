@@ -60,7 +60,7 @@ def _send_claimed(job: Job, dispatch: Dispatch) -> None:
         return
     try:
         raw = build(dispatch.outgoing)
-        with open_smtp(target.smtp, target.credentials, job.network) as smtp:
+        with open_smtp(target.smtp, target.smtp_credentials, job.network) as smtp:
             results, reply = _say(job, smtp, dispatch, raw)
     except MailServerError as error:
         log.warning("outgoing %s: %s: %s", dispatch.id, error.step, error.cause)

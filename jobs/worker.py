@@ -10,7 +10,7 @@ from typing import IO
 
 from huey import Huey
 
-from domain import mailboxes, messages, outbox
+from domain import connecting, mailboxes, messages, outbox
 from jobs import tasks
 from jobs.connecting import run_test
 from jobs.context import Job
@@ -57,7 +57,7 @@ class Worker:
     def start(self) -> None:
         """Takes back what a former worker left behind, then starts everything."""
         with self._job.step() as session:
-            mailboxes.release_tests(session)
+            connecting.release_tests(session)
             mailboxes.look_soon(session, self._job.clock())
             outbox.release(session, self._job.clock())
         for runner in (self._sync, self._tests, self._outbox, self._prepare):
@@ -80,9 +80,9 @@ class Worker:
         now = self._job.clock()
         with self._job.step() as session:
             outbox.hold_and_release(session)
-            mailboxes.end_old_tests(session, now)
-            mailboxes.forget_old_passwords(session, now)
-            waiting = mailboxes.waiting_tests(session)
+            connecting.end_old_tests(session, now)
+            connecting.forget_old_passwords(session, now)
+            waiting = connecting.waiting_tests(session)
             due = mailboxes.due(session, now)
             outgoing = outbox.due(session, now)
         for keys, runner in (

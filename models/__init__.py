@@ -2,7 +2,15 @@
 
 from models.base import Base, db
 from models.changelog import ChangeLogEntry
-from models.mailboxes import ConnectionTest, ConnectionTestState, Mailbox, MailboxState
+from models.company import CompanySettings
+from models.mailboxes import (
+    ConnectionTest,
+    ConnectionTestState,
+    Mailbox,
+    MailboxState,
+    SettingsSearch,
+    TestedFor,
+)
 from models.messages import (
     FlagChange,
     Folder,
@@ -11,13 +19,15 @@ from models.messages import (
     MessageContent,
     PendingChange,
 )
+from models.notices import Notice, NoticeKind
 from models.outbox import OutgoingMessage, OutgoingState
 from models.people import Invitation, Language, Role, Session, SignInAttempt, Theme, User
-from models.services import LoginForm, MailService
+from models.services import LoginForm, MailService, OwnServers, Servers
 
 __all__ = [
     "Base",
     "ChangeLogEntry",
+    "CompanySettings",
     "ConnectionTest",
     "ConnectionTestState",
     "FlagChange",
@@ -31,12 +41,18 @@ __all__ = [
     "MailboxState",
     "Message",
     "MessageContent",
+    "Notice",
+    "NoticeKind",
     "OutgoingMessage",
     "OutgoingState",
+    "OwnServers",
     "PendingChange",
     "Role",
+    "Servers",
     "Session",
+    "SettingsSearch",
     "SignInAttempt",
+    "TestedFor",
     "Theme",
     "User",
     "db",

@@ -1,4 +1,4 @@
-"""Connected mailboxes, and the tests that connect them."""
+"""Connected mailboxes, the tests of connections, and the search for a domain's servers."""
 
 import enum
 import hashlib
@@ -11,22 +11,26 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.base import Base, by_name
 from models.people import User
-from models.services import MailService
+from models.services import MailService, OwnServers, Servers
 
 SMTP_LOGIN_TRIES = 3
+ONE_PAIR_OF_SERVERS = "(service_id IS NULL) <> (own_servers_id IS NULL)"
 
 
 class MailboxState(enum.Enum):
-    """``UNREACHABLE`` heals by itself; the ones after it need a person."""
+    """``UNREACHABLE`` heals by itself; ``REMOVING`` ends with the row; the rest need a person."""
 
     CONNECTING = "connecting"
     WORKING = "working"
     UNREACHABLE = "unreachable"
+    REMOVING = "removing"
     LOGIN_REFUSED = "login_refused"
     APP_PASSWORD_WANTED = "app_password_wanted"  # noqa: S105 - the name of a state
     CERTIFICATE_REFUSED = "certificate_refused"
     OVER_QUOTA = "over_quota"
     SECRET_LOST = "secret_lost"  # noqa: S105 - the name of a state
+    SERVICE_DELETED = "service_deleted"
+    MOVED = "moved"
 
     @property
     def may_heal(self) -> bool:
@@ -34,12 +38,13 @@ class MailboxState(enum.Enum):
         return self in {MailboxState.CERTIFICATE_REFUSED, MailboxState.OVER_QUOTA}
 
     @property
+    def is_in_use(self) -> bool:
+        """Whether mail goes in and out, or will without anybody doing anything."""
+        return self in {MailboxState.CONNECTING, MailboxState.WORKING, MailboxState.UNREACHABLE}
+
+    @property
     def needs_person(self) -> bool:
-        return self not in {
-            MailboxState.CONNECTING,
-            MailboxState.WORKING,
-            MailboxState.UNREACHABLE,
-        }
+        return not self.is_in_use and self is not MailboxState.REMOVING
 
 
 class Mailbox(Base):
@@ -47,18 +52,26 @@ class Mailbox(Base):
 
     ``version`` grows with every change a page could show, so that an open page asks one number.
     ``state`` is that of IMAP. ``smtp_failures`` counts how often in a row SMTP refused the login
-    that ``smtp_refused_with`` is the print of, ``smtp_error_cause`` is why.
+    that ``smtp_refused_with`` is the print of, ``smtp_error_cause`` is why. An empty
+    ``smtp_login`` means ``login``. ``agreed_domains`` is filled while the owner has yet to agree
+    that the password goes to others: the registrable domains it was given for.
     """
 
     __tablename__ = "mailbox"
-    __table_args__ = (sa.UniqueConstraint("user_id", "address"),)
+    __table_args__ = (
+        sa.UniqueConstraint("user_id", "address"),
+        sa.CheckConstraint(ONE_PAIR_OF_SERVERS, name="one_pair_of_servers"),
+        sa.Index("ix_mailbox_state_next_contact_at", "state", "next_contact_at"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     uuid: Mapped[UUID] = mapped_column(default=uuid4, unique=True)
     user_id: Mapped[int] = mapped_column(sa.ForeignKey("user.id", ondelete="CASCADE"))
-    service_id: Mapped[int] = mapped_column(sa.ForeignKey("mail_service.id"), index=True)
+    service_id: Mapped[int | None] = mapped_column(sa.ForeignKey("mail_service.id"), index=True)
+    own_servers_id: Mapped[int | None] = mapped_column(sa.ForeignKey("own_servers.id"), unique=True)
     address: Mapped[str] = mapped_column(sa.String(320))
     login: Mapped[str] = mapped_column(sa.String(320))
+    smtp_login: Mapped[str] = mapped_column(sa.String(320), default="")
     sealed_password: Mapped[bytes] = mapped_column(sa.LargeBinary)
     sender_name: Mapped[str] = mapped_column(sa.String(100))
     state: Mapped[MailboxState] = mapped_column(by_name(MailboxState))
@@ -71,15 +84,28 @@ class Mailbox(Base):
     smtp_failures: Mapped[int] = mapped_column(default=0)
     smtp_error_cause: Mapped[str] = mapped_column(sa.String(40), default="")
     smtp_refused_with: Mapped[str] = mapped_column(sa.String(64), default="")
+    agreed_domains: Mapped[list[Any]] = mapped_column(default=list)
+    last_received_at: Mapped[datetime | None]
+    last_sent_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(default=1)
     user: Mapped[User] = relationship()
-    service: Mapped[MailService] = relationship(lazy="joined", innerjoin=True)
+    service: Mapped[MailService | None] = relationship(lazy="joined")
+    own_servers: Mapped[OwnServers | None] = relationship(lazy="joined")
+
+    @property
+    def servers(self) -> Servers:
+        return _servers(self.service, self.own_servers)
 
     @property
     def sign_in_print(self) -> str:
-        """Another one as soon as service, login or password is another."""
-        parts = (self.service_id, self.service.version, self.login, self.sealed_password.hex())
-        return hashlib.sha256(repr(parts).encode()).hexdigest()
+        """Another one as soon as servers, login or password are others."""
+        return sign_in_print(
+            self.service_id,
+            self.servers.version,
+            self.login,
+            self.smtp_login,
+            self.sealed_password,
+        )
 
     @property
     def smtp_refuses(self) -> bool:
@@ -90,7 +116,17 @@ class Mailbox(Base):
 
     @property
     def may_send(self) -> bool:
-        return self.user.active and not self.state.needs_person and not self.smtp_refuses
+        return self.user.active and self.state.is_in_use and not self.smtp_refuses
+
+
+def sign_in_print(service_id: int | None, version: int, *secrets: str | bytes) -> str:
+    return hashlib.sha256(repr((service_id, version, secrets)).encode()).hexdigest()
+
+
+def _servers(service: MailService | None, own: OwnServers | None) -> Servers:
+    found: Servers | None = service if service is not None else own
+    assert found is not None, "a constraint of the table sees to it"
+    return found
 
 
 class ConnectionTestState(enum.Enum):
@@ -100,26 +136,39 @@ class ConnectionTestState(enum.Enum):
     FAILED = "failed"
 
 
+class TestedFor(enum.Enum):
+    """``CONNECT`` ends with a mailbox; ``TRY`` only says what an administrator would get."""
+
+    CONNECT = "connect"
+    TRY = "try"
+
+
 class ConnectionTest(Base):
-    """A try to connect, watched by the page that started it.
+    """A test of both servers, watched by the page that started it.
 
     ``steps`` holds what was done so far, ``[{"protocol", "step", "ms"}]``; the failed step, if any,
-    stands in ``failed_protocol`` and ``failed_step``. The password is sealed to this row and kept
-    only as long as the person may want to try again.
+    stands in ``failed_protocol`` and ``failed_step``, and ``findings`` what else was learnt of
+    the servers. The password is sealed to this row and kept only as long as the person may want
+    to try again; without a ``login`` nobody signs in.
     """
 
     __tablename__ = "connection_test"
+    __table_args__ = (sa.CheckConstraint(ONE_PAIR_OF_SERVERS, name="one_pair_of_servers"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     uuid: Mapped[UUID] = mapped_column(default=uuid4, unique=True)
     user_id: Mapped[int] = mapped_column(sa.ForeignKey("user.id", ondelete="CASCADE"), index=True)
-    service_id: Mapped[int] = mapped_column(sa.ForeignKey("mail_service.id"))
+    purpose: Mapped[TestedFor] = mapped_column(by_name(TestedFor), default=TestedFor.CONNECT)
+    service_id: Mapped[int | None] = mapped_column(sa.ForeignKey("mail_service.id"))
+    own_servers_id: Mapped[int | None] = mapped_column(sa.ForeignKey("own_servers.id"))
     address: Mapped[str] = mapped_column(sa.String(320))
     login: Mapped[str] = mapped_column(sa.String(320))
+    smtp_login: Mapped[str] = mapped_column(sa.String(320), default="")
     sealed_password: Mapped[bytes] = mapped_column(sa.LargeBinary)
     state: Mapped[ConnectionTestState] = mapped_column(
         by_name(ConnectionTestState), default=ConnectionTestState.WAITING
     )
+    findings: Mapped[dict[str, Any]] = mapped_column(default=dict)
     steps: Mapped[list[Any]] = mapped_column(default=list)
     failed_protocol: Mapped[str] = mapped_column(sa.String(4), default="")
     failed_step: Mapped[str] = mapped_column(sa.String(40), default="")
@@ -128,4 +177,25 @@ class ConnectionTest(Base):
     created_at: Mapped[datetime]
     mailbox_id: Mapped[int | None] = mapped_column(sa.ForeignKey("mailbox.id", ondelete="SET NULL"))
     user: Mapped[User] = relationship()
-    service: Mapped[MailService] = relationship(lazy="joined", innerjoin=True)
+    service: Mapped[MailService | None] = relationship(lazy="joined")
+    own_servers: Mapped[OwnServers | None] = relationship(lazy="joined")
+
+    @property
+    def servers(self) -> Servers:
+        return _servers(self.service, self.own_servers)
+
+
+class SettingsSearch(Base):
+    """*Find settings*: a domain whose servers the worker looks for, watched like a test."""
+
+    __tablename__ = "settings_search"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    uuid: Mapped[UUID] = mapped_column(default=uuid4, unique=True)
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("user.id", ondelete="CASCADE"), index=True)
+    domain: Mapped[str] = mapped_column(sa.String(253))
+    state: Mapped[ConnectionTestState] = mapped_column(
+        by_name(ConnectionTestState), default=ConnectionTestState.WAITING
+    )
+    found: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    created_at: Mapped[datetime]

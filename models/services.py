@@ -1,4 +1,4 @@
-"""Mail services: the named pairs of servers that employees can choose."""
+"""Mail services: the named pairs of servers that employees can choose, and servers without one."""
 
 import enum
 from datetime import datetime
@@ -38,7 +38,54 @@ def _server_checks(protocol: str, pairs: str, foreign_ports: str) -> tuple[sa.Ch
     )
 
 
-class MailService(Base):
+def server_checks() -> tuple[sa.CheckConstraint, ...]:
+    """The constraints of every table that holds a pair of servers."""
+    imap = (
+        "({p} = 143 AND {s} IN ('NONE', 'STARTTLS')) OR ({p} = 993 AND {s} = 'TLS')"
+        " OR {p} NOT IN (143, 993)"
+    )
+    smtp = (
+        "({p} = 25 AND {s} = 'NONE') OR ({p} = 465 AND {s} = 'TLS')"
+        " OR ({p} = 587 AND {s} = 'STARTTLS') OR {p} NOT IN (25, 465, 587)"
+    )
+    return (
+        *_server_checks("imap", imap, "25, 465, 587"),
+        *_server_checks("smtp", smtp, "143, 993"),
+    )
+
+
+class Servers:
+    """The columns of a pair of servers. ``version`` grows with every change of them."""
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    imap_host: Mapped[str] = mapped_column(sa.String(253))
+    imap_port: Mapped[int]
+    imap_security: Mapped[Security] = mapped_column(by_name(Security, "imap_security"))
+    imap_non_standard: Mapped[bool] = mapped_column(default=False)
+    smtp_host: Mapped[str] = mapped_column(sa.String(253))
+    smtp_port: Mapped[int]
+    smtp_security: Mapped[Security] = mapped_column(by_name(Security, "smtp_security"))
+    smtp_non_standard: Mapped[bool] = mapped_column(default=False)
+    ca_pem: Mapped[str] = mapped_column(sa.Text, default="")
+    version: Mapped[int] = mapped_column(default=1)
+
+    def address(self, protocol: Protocol) -> ServerAddress:
+        if protocol is Protocol.IMAP:
+            return ServerAddress(self.imap_host, self.imap_port)
+        return ServerAddress(self.smtp_host, self.smtp_port)
+
+    def security(self, protocol: Protocol) -> Security:
+        return self.imap_security if protocol is Protocol.IMAP else self.smtp_security
+
+    def non_standard(self, protocol: Protocol) -> bool:
+        return self.imap_non_standard if protocol is Protocol.IMAP else self.smtp_non_standard
+
+    @property
+    def unencrypted(self) -> bool:
+        return Security.NONE in (self.imap_security, self.smtp_security)
+
+
+class MailService(Servers, Base):
     __tablename__ = "mail_service"
     __table_args__ = (
         sa.Index(
@@ -49,57 +96,41 @@ class MailService(Base):
             postgresql_where=sa.text("deleted_at IS NULL"),
         ),
         sa.CheckConstraint("length(name) BETWEEN 1 AND 100", name="name_length"),
-        *_server_checks(
-            "imap",
-            "({p} = 143 AND {s} IN ('NONE', 'STARTTLS')) OR ({p} = 993 AND {s} = 'TLS')"
-            " OR {p} NOT IN (143, 993)",
-            "25, 465, 587",
-        ),
-        *_server_checks(
-            "smtp",
-            "({p} = 25 AND {s} = 'NONE') OR ({p} = 465 AND {s} = 'TLS')"
-            " OR ({p} = 587 AND {s} = 'STARTTLS') OR {p} NOT IN (25, 465, 587)",
-            "143, 993",
-        ),
+        *server_checks(),
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True)
     uuid: Mapped[UUID] = mapped_column(default=uuid4, unique=True)
     name: Mapped[str] = mapped_column(sa.String(100))
     name_key: Mapped[str] = mapped_column(sa.String(300))
     standard: Mapped[bool] = mapped_column(default=False)
     position: Mapped[int] = mapped_column(default=0)
-    imap_host: Mapped[str] = mapped_column(sa.String(253))
-    imap_port: Mapped[int]
-    imap_security: Mapped[Security] = mapped_column(by_name(Security, "imap_security"))
-    imap_non_standard: Mapped[bool] = mapped_column(default=False)
-    smtp_host: Mapped[str] = mapped_column(sa.String(253))
-    smtp_port: Mapped[int]
-    smtp_security: Mapped[Security] = mapped_column(by_name(Security, "smtp_security"))
-    smtp_non_standard: Mapped[bool] = mapped_column(default=False)
     imap_login_form: Mapped[LoginForm] = mapped_column(
         by_name(LoginForm, "imap_login_form"), default=LoginForm.TYPED
     )
     smtp_login_form: Mapped[LoginForm] = mapped_column(
         by_name(LoginForm, "smtp_login_form"), default=LoginForm.TYPED
     )
-    ca_pem: Mapped[str] = mapped_column(sa.Text, default="")
     process_default: Mapped[bool] = mapped_column(default=True)
     domains: Mapped[list[Any]] = mapped_column(default=list)
     sign_in: Mapped[list[Any]] = mapped_column(default=list)
     help_url: Mapped[str] = mapped_column(sa.String(300), default="")
     hidden: Mapped[bool] = mapped_column(default=False)
     deleted_at: Mapped[datetime | None]
-    version: Mapped[int] = mapped_column(default=1)
 
     @property
     def wants_app_password(self) -> bool:
         return "app_password" in self.sign_in
 
-    def address(self, protocol: Protocol) -> ServerAddress:
-        if protocol is Protocol.IMAP:
-            return ServerAddress(self.imap_host, self.imap_port)
-        return ServerAddress(self.smtp_host, self.smtp_port)
+    @property
+    def takes_password(self) -> bool:
+        """Whether one signs in with something that can be typed; else with OAuth 2.0 only."""
+        return not {"password", "app_password"}.isdisjoint(self.sign_in)
 
-    def security(self, protocol: Protocol) -> Security:
-        return self.imap_security if protocol is Protocol.IMAP else self.smtp_security
+
+class OwnServers(Servers, Base):
+    """Servers that belong to no service: an employee typed them (*Other*), or a test is made of
+    what the window for a service holds and nobody saved.
+    """
+
+    __tablename__ = "own_servers"
+    __table_args__ = server_checks()

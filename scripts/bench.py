@@ -31,7 +31,7 @@ from flask_migrate import upgrade
 from sqlalchemy.orm import Session, sessionmaker
 
 from app import create_app
-from domain import mailboxes, people, services
+from domain import connecting, people, services
 from domain.changelog import Author
 from domain.services import ServerSettings, ServiceSettings
 from domain.sync import folder as folders
@@ -136,7 +136,7 @@ def _inbox(session: Session, ring: Any) -> int:
         author,
     )
     test = _test(session, bob, service.id, ring, now)
-    mailbox = mailboxes.connect(session, test.id, ring, now)
+    mailbox = connecting.connect(session, test.id, ring, now)
     inbox = Folder(mailbox_id=mailbox.id, name="INBOX", delimiter="/", role=FolderRole.INBOX)
     session.add(inbox)
     session.flush()
@@ -144,10 +144,10 @@ def _inbox(session: Session, ring: Any) -> int:
 
 
 def _test(session: Session, bob: User, service: int, ring: Any, now: datetime) -> ConnectionTest:
-    return mailboxes.begin_test(
+    return connecting.begin_test(
         session,
         bob,
-        service_id=service,
+        servers=service,
         address="bob@firm.test",
         login="bob",
         password=PASSWORD,

@@ -12,7 +12,7 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from domain import mailboxes, outbox, services
+from domain import connecting, mailboxes, outbox, services
 from domain.outbox import Letter
 from domain.secrets import KeyRing
 from domain.services import ServerSettings, ServiceSettings
@@ -75,10 +75,10 @@ def service_of(session: Session) -> MailService:
 def mailbox_of(session: Session, person: User, address: str = "") -> Mailbox:
     """A connected mailbox that works, with an inbox, *Sent* and a folder of the person's own."""
     address = address or f"{person.login}@firm.test"
-    test = mailboxes.begin_test(
+    test = connecting.begin_test(
         session,
         session.get_one(User, person.id),
-        service_id=service_of(session).id,
+        servers=service_of(session).id,
         address=address,
         login=address,
         password="secret",
@@ -86,7 +86,7 @@ def mailbox_of(session: Session, person: User, address: str = "") -> Mailbox:
         ring=RING,
         now=NOW,
     )
-    mailbox = mailboxes.connect(session, test.id, RING, NOW)
+    mailbox = connecting.connect(session, test.id, RING, NOW)
     mailboxes.note_contact(session, mailbox.id, NOW)
     folders.follow(session, mailbox.id, remote_folders(*REMOTE))
     return mailbox

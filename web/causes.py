@@ -2,7 +2,7 @@
 
 from flask_babel import gettext as _
 
-from domain.mailboxes import NOT_TRIED
+from domain.connecting import NOT_TRIED
 from mail.server_errors import Cause
 from mail.server_string import Protocol
 from models.mailboxes import ConnectionTest, Mailbox, MailboxState
@@ -19,7 +19,7 @@ def of_test(test: ConnectionTest) -> str:
             "your administrator."
         )
     protocol = Protocol(test.failed_protocol or "imap")
-    server = test.service.address(protocol).shown
+    server = test.servers.address(protocol).shown
     return words(test.cause, server)
 
 
@@ -101,7 +101,7 @@ def words(cause: str, server: str) -> str:
 def of_mailbox(mailbox: Mailbox) -> str | None:
     """Why a mailbox does not work, in one sentence; None while it does."""
     address = mailbox.address
-    server = mailbox.service.address(Protocol.IMAP).shown
+    server = mailbox.servers.address(Protocol.IMAP).shown
     sentences = {
         MailboxState.UNREACHABLE: _("%(address)s cannot be reached just now.", address=address),
         MailboxState.LOGIN_REFUSED: _(
@@ -187,4 +187,4 @@ def _reason(message: OutgoingMessage) -> str:
 
 
 def _smtp_server(message: OutgoingMessage) -> str:
-    return message.mailbox.service.address(Protocol.SMTP).shown
+    return message.mailbox.servers.address(Protocol.SMTP).shown

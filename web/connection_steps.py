@@ -29,7 +29,7 @@ def shown_steps(test: ConnectionTest) -> list[ShownStep]:
     shown: list[ShownStep] = []
     running = test.state is ConnectionTestState.RUNNING
     for protocol in (Protocol.IMAP, Protocol.SMTP):
-        for step in steps_for(services.server_of(test.service, protocol)):
+        for step in steps_for(services.server_of(test.servers, protocol)):
             state: StepState = "waiting"
             if (protocol.value, step.value) in done:
                 state = "done"

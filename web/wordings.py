@@ -36,6 +36,9 @@ VERB_WORDINGS: dict[str, Wording] = {
     ),
     # domain/mailboxes.py
     "service_not_choosable": lambda: _("This service cannot be chosen. Choose another."),
+    "other_not_allowed": lambda: _(
+        "Your company does not allow servers that are typed by hand. Choose a service."
+    ),
     "tries_going_on": lambda: _("Two tries are still going on. Wait until one of them has ended."),
     "not_one_line": lambda: _("Leave out line breaks and hidden characters."),
     "already_connected": lambda **p: _("%(address)s is connected already.", **p),

@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 from wtforms.fields.choices import SelectChoice
 
 from blueprints.profile.forms import ConnectForm, PasswordForm, PreferencesForm
-from domain import mailboxes, people, services, sessions
+from domain import connecting, mailboxes, people, services, sessions
 from domain.errors import RefusedError
 from domain.passwords import SHORTEST
 from mail.errors import RuleError
@@ -92,10 +92,10 @@ def connect() -> ResponseReturnValue:
     form.service.choices = [SelectChoice(str(one.id), one.name) for one in choices]
     if form.validate_on_submit():
         try:
-            test = mailboxes.begin_test(
+            test = connecting.begin_test(
                 db.session(),
                 person(),
-                service_id=_number(form.service.data),
+                servers=_number(form.service.data),
                 address=form.address.data,
                 login=form.login.data,
                 password=form.password.data,
@@ -117,7 +117,7 @@ def connect() -> ResponseReturnValue:
 @signed_in
 def watch(test_uuid: uuid.UUID) -> ResponseReturnValue:
     """The page that waits while the worker tries; asked by htmx, only its steps."""
-    test = mailboxes.find_test(db.session(), person(), test_uuid)
+    test = connecting.find_test(db.session(), person(), test_uuid)
     if is_fragment():
         if request.args.get("shown") == _version(test):
             return Response(status=204)
@@ -156,7 +156,7 @@ def _tried(text: str) -> ConnectionTest | None:
         name = uuid.UUID(text)
     except ValueError:
         return None
-    return mailboxes.failed_test(db.session(), person(), name, now())
+    return connecting.failed_test(db.session(), person(), name, now())
 
 
 def _typed(tried: ConnectionTest) -> dict[str, str]:

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 from werkzeug.routing import Rule
 
-from domain import mailboxes, outbox
+from domain import connecting, mailboxes, outbox
 from mail.server_errors import Cause, MailServerError, Step
 from mail.server_string import Protocol
 from models import Mailbox, User
@@ -76,10 +76,10 @@ class House:
         return row.id
 
     def connection_test(self) -> uuid.UUID:
-        test = mailboxes.begin_test(
+        test = connecting.begin_test(
             self.session,
             self.owner,
-            service_id=service_of(self.session).id,
+            servers=service_of(self.session).id,
             address=f"{uuid.uuid4().hex}@firm.test",
             login="bob",
             password="secret",
@@ -88,7 +88,7 @@ class House:
             now=NOW,
         )
         error = MailServerError(Step.NAME, Cause.CLOSED)
-        mailboxes.fail_test(self.session, test.id, Protocol.IMAP, error)
+        connecting.fail_test(self.session, test.id, Protocol.IMAP, error)
         return test.uuid
 
     def service(self) -> int:

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from time_machine import TimeMachineFixture
 
-from domain import mailboxes, services
+from domain import connecting, services
 from domain.secrets import KeyRing
 from mail.server_errors import Cause, MailServerError, Step
 from mail.server_string import Protocol
@@ -21,8 +21,6 @@ CONNECT = "/profile/mail/connect"
 
 @pytest.fixture
 def gmail(session: Session) -> MailService:
-    services.ensure_standard(session)
-    session.commit()
     return services.choosable(session)[0]
 
 
@@ -110,7 +108,7 @@ def test_the_watching_page_asks_for_news_only(
     address = client.post(CONNECT, data=typed).location
     test = newest(session)
     assert client.get(f"{address}?shown=waiting-0", headers=FRAGMENT).status_code == 204
-    mailboxes.note_step(session, test.id, Protocol.IMAP, Step.NAME, 12)
+    connecting.note_step(session, test.id, Protocol.IMAP, Step.NAME, 12)
     session.commit()
     answer = client.get(f"{address}?shown=waiting-0", headers=FRAGMENT)
     assert answer.status_code == 200
@@ -124,7 +122,7 @@ def test_a_failed_try_says_why_and_stores_no_mailbox(
     address = client.post(CONNECT, data=typed).location
     test = newest(session)
     error = MailServerError(Step.LOGIN, Cause.LOGIN_REFUSED, "[AUTHENTICATIONFAILED] <b>no</b>")
-    mailboxes.fail_test(session, test.id, Protocol.IMAP, error)
+    connecting.fail_test(session, test.id, Protocol.IMAP, error)
     session.commit()
     page = client.get(address).text
     assert "refused login or password" in page
@@ -140,7 +138,7 @@ def test_after_a_failed_try_nothing_has_to_be_typed_again_but_what_was_wrong(
     client.post(CONNECT, data=typed)
     test = newest(session)
     error = MailServerError(Step.NAME, Cause.NAME_NOT_FOUND)
-    mailboxes.fail_test(session, test.id, Protocol.IMAP, error)
+    connecting.fail_test(session, test.id, Protocol.IMAP, error)
     session.commit()
     page = client.get(f"{CONNECT}?tried={test.uuid}").text
     assert 'value="bob@gmail.com"' in page
@@ -156,7 +154,7 @@ def test_carol_neither_watches_bobs_test_nor_uses_its_password(
 ) -> None:
     address = signed_in(bob).post(CONNECT, data=typed).location
     test = newest(session)
-    mailboxes.fail_test(session, test.id, Protocol.IMAP, MailServerError(Step.NAME, Cause.CLOSED))
+    connecting.fail_test(session, test.id, Protocol.IMAP, MailServerError(Step.NAME, Cause.CLOSED))
     session.commit()
     carols = signed_in(carol)
     assert carols.get(address).status_code == 404
@@ -205,7 +203,7 @@ def test_the_password_stands_sealed_in_the_database_and_goes_when_the_mailbox_is
     signed_in(bob).post(CONNECT, data=typed)
     test = newest(session)
     assert b"canary" not in test.sealed_password
-    mailbox = mailboxes.connect(session, test.id, ring, datetime.now(UTC))
+    mailbox = connecting.connect(session, test.id, ring, datetime.now(UTC))
     assert test.sealed_password == b""
     assert ring.open(mailbox.sealed_password, mailbox.uuid, "password") == "canary-secret"
 
@@ -215,7 +213,7 @@ def test_a_try_that_ends_well_leads_to_the_mailbox_it_connected(
 ) -> None:
     client = signed_in(bob)
     address = client.post(CONNECT, data=typed).location
-    mailbox = mailboxes.connect(session, newest(session).id, ring, datetime.now(UTC))
+    mailbox = connecting.connect(session, newest(session).id, ring, datetime.now(UTC))
     session.commit()
     opened = f"/mail/mailboxes/{mailbox.id}"
     assert client.get(address).location == opened
@@ -227,7 +225,7 @@ def test_an_address_is_connected_once(
 ) -> None:
     client = signed_in(bob)
     client.post(CONNECT, data=typed)
-    mailboxes.connect(session, newest(session).id, ring, datetime.now(UTC))
+    connecting.connect(session, newest(session).id, ring, datetime.now(UTC))
     session.commit()
     answer = client.post(CONNECT, data=typed)
     assert answer.status_code == 422

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
-from domain import health, mailboxes, outbox
+from domain import connecting, health, outbox
 from domain.health import Check, KeyFiles, Status, Surroundings
 from domain.secrets import KeyRing
 from jobs import vital_signs
@@ -58,10 +58,10 @@ def check(
 
 
 def waiting_test(rows: Session, person: User) -> ConnectionTest:
-    return mailboxes.begin_test(
+    return connecting.begin_test(
         rows,
         rows.get_one(User, person.id),
-        service_id=service_of(rows).id,
+        servers=service_of(rows).id,
         address="new@firm.test",
         login="new",
         password="secret",

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from domain import mailboxes, messages
+from domain import connecting, mailboxes, messages
 from domain.errors import NotFoundError, RefusedError
 from domain.secrets import KeyRing, SecretLostError
 from mail.server_errors import Cause, MailServerError, Step
@@ -33,7 +33,7 @@ def mailbox(rows: Session, bob: User) -> Mailbox:
 
 def begun(rows: Session, person: User, **changed: object) -> ConnectionTest:
     values: dict[str, object] = {
-        "service_id": service_of(rows).id,
+        "servers": service_of(rows).id,
         "address": "bob@firm.test",
         "login": " bob ",
         "password": "secret",
@@ -42,7 +42,7 @@ def begun(rows: Session, person: User, **changed: object) -> ConnectionTest:
         "now": NOW,
         **changed,
     }
-    return mailboxes.begin_test(rows, person, **values)  # type: ignore[arg-type]
+    return connecting.begin_test(rows, person, **values)  # type: ignore[arg-type]
 
 
 def trouble(rows: Session, mailbox: Mailbox, *causes: Cause) -> MailboxState:
@@ -55,11 +55,11 @@ def trouble(rows: Session, mailbox: Mailbox, *causes: Cause) -> MailboxState:
 
 def test_a_test_that_ends_well_earns_bob_a_mailbox(rows: Session, bob: User) -> None:
     test = begun(rows, bob)
-    target = mailboxes.claim_test(rows, test.id, RING)
+    target = connecting.claim_test(rows, test.id, RING)
     assert target is not None
     assert (target.credentials.login, target.credentials.password) == ("bob", "secret")
     assert (target.imap.host, target.smtp.host) == ("imap.firm.test", "smtp.firm.test")
-    mailbox = mailboxes.connect(rows, test.id, RING, NOW)
+    mailbox = connecting.connect(rows, test.id, RING, NOW)
     assert (mailbox.state, mailbox.sender_name) == (MailboxState.CONNECTING, "Bob")
     assert (test.state, test.mailbox_id) == (ConnectionTestState.SUCCEEDED, mailbox.id)
     assert mailboxes.due(rows, NOW) == [mailbox.id]
@@ -67,8 +67,8 @@ def test_a_test_that_ends_well_earns_bob_a_mailbox(rows: Session, bob: User) -> 
 
 def test_connecting_twice_for_one_address_makes_one_mailbox(rows: Session, bob: User) -> None:
     first, second = begun(rows, bob), begun(rows, bob)
-    one = mailboxes.connect(rows, first.id, RING, NOW)
-    assert mailboxes.connect(rows, second.id, RING, NOW) is one
+    one = connecting.connect(rows, first.id, RING, NOW)
+    assert connecting.connect(rows, second.id, RING, NOW) is one
     assert len(rows.scalars(select(Mailbox)).all()) == 1
 
 
@@ -84,8 +84,8 @@ def test_an_address_that_bob_has_connected_is_refused_but_not_to_carol(
 @pytest.mark.parametrize("written", ["Bob@firm.test", "bob@FIRM.test"])
 def test_an_address_is_the_same_in_capitals(rows: Session, bob: User, written: str) -> None:
     first, second = begun(rows, bob), begun(rows, bob, address=written)
-    one = mailboxes.connect(rows, first.id, RING, NOW)
-    assert mailboxes.connect(rows, second.id, RING, NOW) is one
+    one = connecting.connect(rows, first.id, RING, NOW)
+    assert connecting.connect(rows, second.id, RING, NOW) is one
     with pytest.raises(RefusedError) as refused:
         begun(rows, bob, address=written)
     assert (refused.value.field, refused.value.code) == ("address", "already_connected")
@@ -103,53 +103,53 @@ def test_without_a_password_the_one_of_the_failed_try_is_used(rows: Session, bob
 
 def test_a_try_is_claimed_once_and_again_after_the_worker_died(rows: Session, bob: User) -> None:
     test = begun(rows, bob)
-    assert mailboxes.waiting_tests(rows) == [test.id]
-    assert mailboxes.claim_test(rows, test.id, RING) is not None
-    assert mailboxes.claim_test(rows, test.id, RING) is None
-    mailboxes.note_step(rows, test.id, Protocol.IMAP, Step.NAME, 12)
-    assert mailboxes.waiting_tests(rows) == []
-    mailboxes.release_tests(rows)
+    assert connecting.waiting_tests(rows) == [test.id]
+    assert connecting.claim_test(rows, test.id, RING) is not None
+    assert connecting.claim_test(rows, test.id, RING) is None
+    connecting.note_step(rows, test.id, Protocol.IMAP, Step.NAME, 12)
+    assert connecting.waiting_tests(rows) == []
+    connecting.release_tests(rows)
     rows.refresh(test)
-    assert (mailboxes.waiting_tests(rows), test.steps) == ([test.id], [])
+    assert (connecting.waiting_tests(rows), test.steps) == ([test.id], [])
 
 
-def test_a_failed_try_can_be_corrected_for_an_hour_and_then_forgets_its_password(
+def test_a_failed_try_can_be_corrected_for_ten_minutes_and_then_forgets_its_password(
     rows: Session, bob: User, carol: User
 ) -> None:
     test = begun(rows, bob)
-    assert mailboxes.failed_test(rows, bob, test.uuid, NOW) is None
-    mailboxes.fail_test(rows, test.id, Protocol.IMAP, MailServerError(Step.NAME, Cause.CLOSED))
-    soon, late = NOW + timedelta(minutes=59), NOW + timedelta(minutes=60)
-    assert mailboxes.failed_test(rows, bob, test.uuid, soon) is test
-    assert mailboxes.failed_test(rows, carol, test.uuid, soon) is None
-    assert mailboxes.failed_test(rows, bob, test.uuid, late) is None
-    mailboxes.forget_old_passwords(rows, soon)
+    assert connecting.failed_test(rows, bob, test.uuid, NOW) is None
+    connecting.fail_test(rows, test.id, Protocol.IMAP, MailServerError(Step.NAME, Cause.CLOSED))
+    soon, late = NOW + timedelta(minutes=9), NOW + timedelta(minutes=10)
+    assert connecting.failed_test(rows, bob, test.uuid, soon) is test
+    assert connecting.failed_test(rows, carol, test.uuid, soon) is None
+    assert connecting.failed_test(rows, bob, test.uuid, late) is None
+    connecting.forget_old_passwords(rows, soon)
     rows.refresh(test)
     assert test.sealed_password
-    mailboxes.forget_old_passwords(rows, late)
+    connecting.forget_old_passwords(rows, late)
     rows.refresh(test)
     assert test.sealed_password == b""
 
 
 @pytest.mark.parametrize("claimed", [False, True])
-def test_a_try_that_nobody_ended_for_an_hour_is_given_up_and_forgets_its_password(
+def test_a_try_that_nobody_ended_for_ten_minutes_is_given_up_and_forgets_its_password(
     rows: Session, bob: User, claimed: bool
 ) -> None:
     test = begun(rows, bob)
     if claimed:
-        mailboxes.claim_test(rows, test.id, RING)
+        connecting.claim_test(rows, test.id, RING)
     before = test.state
-    mailboxes.end_old_tests(rows, NOW + timedelta(minutes=59))
+    connecting.end_old_tests(rows, NOW + timedelta(minutes=9))
     rows.refresh(test)
     assert test.state is before
-    mailboxes.end_old_tests(rows, NOW + timedelta(minutes=60))
+    connecting.end_old_tests(rows, NOW + timedelta(minutes=10))
     rows.refresh(test)
     assert (test.state, test.cause, test.sealed_password) == (
         ConnectionTestState.FAILED,
-        mailboxes.NOT_TRIED,
+        connecting.NOT_TRIED,
         b"",
     )
-    assert mailboxes.waiting_tests(rows) == []
+    assert connecting.waiting_tests(rows) == []
 
 
 def test_carol_finds_neither_bobs_mailbox_nor_his_test(
@@ -157,11 +157,11 @@ def test_carol_finds_neither_bobs_mailbox_nor_his_test(
 ) -> None:
     test = begun(rows, bob, address="second@firm.test")
     assert mailboxes.find(rows, bob, mailbox.id) is mailbox
-    assert mailboxes.find_test(rows, bob, test.uuid) is test
+    assert connecting.find_test(rows, bob, test.uuid) is test
     for asked in (
         lambda: mailboxes.find(rows, carol, mailbox.id),
-        lambda: mailboxes.find_test(rows, carol, test.uuid),
-        lambda: mailboxes.find_test(rows, bob, uuid.uuid4()),
+        lambda: connecting.find_test(rows, carol, test.uuid),
+        lambda: connecting.find_test(rows, bob, uuid.uuid4()),
     ):
         with pytest.raises(NotFoundError):
             asked()
@@ -288,7 +288,7 @@ def test_whoever_asks_a_mailbox_that_needs_a_person_is_not_signed_in_to(
 ) -> None:
     for state in MailboxState:
         mailbox.state = state
-        stopped = state.needs_person and not state.may_heal
+        stopped = not state.is_in_use and not state.may_heal
         assert (mailboxes.target_to_follow(rows, mailbox.id, RING) is None) == stopped
     assert mailboxes.target_to_follow(rows, 99999, RING) is None
 

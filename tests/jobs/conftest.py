@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from domain import mailboxes, services
+from domain import connecting, services
 from domain.secrets import KeyRing
 from jobs.connecting import run_test
 from jobs.context import Job
@@ -45,13 +45,13 @@ Connect = Callable[..., ConnectionTest]
 def connect(job: Job, firm: MailSystem, ring: KeyRing) -> Connect:
     def connect(person: User, password: str = PASSWORD, **changed: object) -> ConnectionTest:
         with job.step() as session:
-            service = session.scalars(select(MailService)).first() or services.add(
-                session, settings_of(firm, **changed), author()
-            )
-            test = mailboxes.begin_test(
+            service = session.scalars(
+                select(MailService).where(~MailService.standard)
+            ).first() or services.add(session, settings_of(firm, **changed), author())
+            test = connecting.begin_test(
                 session,
                 person,
-                service_id=service.id,
+                servers=service.id,
                 address=f"{person.login}@firm.test",
                 login=person.login,
                 password=password,

@@ -10,7 +10,7 @@ from uuid import uuid4
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from domain import mailboxes, outbox, services
+from domain import connecting, outbox, services
 from domain.outbox import Letter
 from domain.services import ServerSettings, ServiceSettings
 from jobs.context import Job
@@ -109,13 +109,13 @@ class Office:
 
     def asks_to_connect(self, person: User) -> int:
         with self.sessions() as session, session.begin():
-            service = session.scalars(select(MailService)).first() or services.add(
-                session, settings_of(self.firm), author()
-            )
-            return mailboxes.begin_test(
+            service = session.scalars(
+                select(MailService).where(~MailService.standard)
+            ).first() or services.add(session, settings_of(self.firm), author())
+            return connecting.begin_test(
                 session,
                 person,
-                service_id=service.id,
+                servers=service.id,
                 address=f"{person.login}@firm.test",
                 login=person.login,
                 password=PASSWORD,

@@ -210,7 +210,7 @@ def test_a_refused_password_is_offered_three_times_and_receiving_goes_on(
     before = box.next_contact_at
     smtp(refuses_login)
     send(job, outgoing)
-    service_version = box.service.version
+    service_version = box.servers.version
     for _ in range(2):
         smtp(refuses_login)
         again(job, clock, outgoing)
@@ -219,7 +219,7 @@ def test_a_refused_password_is_offered_three_times_and_receiving_goes_on(
         mailbox = session.get_one(Mailbox, box.id)
         assert (mailbox.state, mailbox.next_contact_at) == (MailboxState.WORKING, before)
         assert (mailbox.smtp_failures, mailbox.smtp_error_cause) == (3, "login_refused")
-        assert mailbox.service.version == service_version
+        assert mailbox.servers.version == service_version
     fourth = smtp(refuses_login)
     send(job, writes(job, box))
     assert not fourth.called

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
-from domain import mailboxes
+from domain import connecting, mailboxes
 from domain.secrets import KeyRing
 from jobs import worker
 from jobs.connecting import run_test
@@ -48,10 +48,10 @@ def test_only_a_mailbox_that_works_is_watched(
 
 def asks(job: Job, person: User) -> int:
     with job.step() as session:
-        return mailboxes.begin_test(
+        return connecting.begin_test(
             session,
             session.get_one(User, person.id),
-            service_id=service_of(session).id,
+            servers=service_of(session).id,
             address="bob@firm.test",
             login="bob",
             password="secret",

@@ -103,6 +103,6 @@ def test_two_services_present_cannot_have_one_name(sessions: sessionmaker[Sessio
         session.add(service())
     assert not is_accepted(sessions, service())
     with sessions.begin() as session:
-        present = session.scalars(select(MailService)).one()
+        present = session.scalars(select(MailService).where(~MailService.standard)).one()
         present.deleted_at = datetime.now(UTC)
     assert is_accepted(sessions, service())

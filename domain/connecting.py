@@ -1,0 +1,274 @@
+"""Connecting a mailbox: the tests that lead to it, watched by the page that started them."""
+
+import uuid
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from domain import company, mailboxes, services
+from domain.errors import NotFoundError, RefusedError
+from domain.lines import is_one_line
+from domain.mailboxes import PASSWORD, Target
+from domain.secrets import KeyRing, SecretLostError
+from mail.addresses import check_address
+from mail.server_errors import MailServerError, Step
+from mail.server_string import Protocol
+from models.mailboxes import (
+    ConnectionTest,
+    ConnectionTestState,
+    Mailbox,
+    MailboxState,
+    TestedFor,
+)
+from models.people import User
+from models.services import LoginForm, MailService, OwnServers
+
+RETRY_LASTS = timedelta(minutes=10)
+TRIES_AT_ONCE = 2
+TRIES_MOST = 20
+TRIES_WINDOW = timedelta(minutes=15)
+NOT_TRIED = "not_tried"  # the cause of a try that broke here, or that nobody made in time
+
+
+def begin_test(
+    session: Session,
+    person: User,
+    *,
+    servers: int | OwnServers,
+    address: str,
+    login: str,
+    password: str,
+    tried: ConnectionTest | None,
+    ring: KeyRing,
+    now: datetime,
+) -> ConnectionTest:
+    """Starts a try. With an empty password, that of the failed try is used. Raises RefusedError.
+
+    ``servers`` is the id of a service, or, for *Other*, what the person typed. At most 2 at once,
+    which keeps the way free for others, and 20 without success in 15 minutes: the login may be a
+    colleague's.
+    """
+    service, own = _chosen(session, servers)
+    address = check_address(address.strip(), "address")
+    _refuse_connected(session, person, address)
+    _refuse_many(session, person, now)
+    if not password and tried is not None:
+        password = _password_of(tried, ring)
+    if not password:
+        raise RefusedError("password", "required")
+    for field, text in (("login", login), ("password", password)):
+        if not is_one_line(text):
+            raise RefusedError(field, "not_one_line")
+    test = ConnectionTest(
+        uuid=uuid.uuid4(),
+        user_id=person.id,
+        purpose=TestedFor.CONNECT,
+        service=service,
+        own_servers=own,
+        address=address,
+        login=login.strip(),
+        smtp_login=_smtp_login(service, address),
+        created_at=now,
+        state=ConnectionTestState.WAITING,
+        steps=[],
+    )
+    test.sealed_password = ring.seal(password, test.uuid, PASSWORD)
+    session.add(test)
+    session.flush()
+    return test
+
+
+def _password_of(tried: ConnectionTest, ring: KeyRing) -> str:
+    try:
+        return ring.open(tried.sealed_password, tried.uuid, PASSWORD)
+    except SecretLostError:
+        return ""
+
+
+def _refuse_many(session: Session, person: User, now: datetime) -> None:
+    tries = select(func.count()).where(
+        ConnectionTest.user_id == person.id,
+        ConnectionTest.state != ConnectionTestState.SUCCEEDED,
+        ConnectionTest.created_at > now - TRIES_WINDOW,
+    )
+    going_on = (ConnectionTestState.WAITING, ConnectionTestState.RUNNING)
+    if (session.scalar(tries.where(ConnectionTest.state.in_(going_on))) or 0) >= TRIES_AT_ONCE:
+        raise RefusedError("address", "tries_going_on")
+    if (session.scalar(tries) or 0) >= TRIES_MOST:
+        minutes = TRIES_WINDOW.seconds // 60
+        raise RefusedError("password", "too_many_tries", minutes=minutes)
+
+
+def find_test(session: Session, person: User, test: uuid.UUID) -> ConnectionTest:
+    """Raises NotFoundError when it is not this person's."""
+    own = session.scalar(
+        select(ConnectionTest).where(
+            ConnectionTest.uuid == test, ConnectionTest.user_id == person.id
+        )
+    )
+    if own is None:
+        raise NotFoundError
+    return own
+
+
+def failed_test(
+    session: Session, person: User, test: uuid.UUID, now: datetime
+) -> ConnectionTest | None:
+    """The try that the person corrects, if it is recent enough for its password to be kept."""
+    return session.scalar(
+        select(ConnectionTest).where(
+            ConnectionTest.uuid == test,
+            ConnectionTest.user_id == person.id,
+            ConnectionTest.state == ConnectionTestState.FAILED,
+            ConnectionTest.sealed_password != b"",
+            ConnectionTest.created_at > now - RETRY_LASTS,
+        )
+    )
+
+
+def waiting_tests(session: Session) -> list[int]:
+    waiting = select(ConnectionTest.id).where(ConnectionTest.state == ConnectionTestState.WAITING)
+    return list(session.scalars(waiting))
+
+
+def release_tests(session: Session) -> None:
+    """At the worker's start: what a former worker was trying is tried again from the beginning."""
+    session.execute(
+        update(ConnectionTest)
+        .where(ConnectionTest.state == ConnectionTestState.RUNNING)
+        .values(state=ConnectionTestState.WAITING, steps=[])
+    )
+
+
+def end_old_tests(session: Session, now: datetime) -> None:
+    """Gives up tries that still wait or run after an hour: no page watches them any more."""
+    unfinished = (ConnectionTestState.WAITING, ConnectionTestState.RUNNING)
+    session.execute(
+        update(ConnectionTest)
+        .where(ConnectionTest.created_at <= now - RETRY_LASTS, ConnectionTest.state.in_(unfinished))
+        .values(state=ConnectionTestState.FAILED, cause=NOT_TRIED, sealed_password=b"")
+    )
+
+
+def forget_old_passwords(session: Session, now: datetime) -> None:
+    """Drops the secrets of tries that ended or that nobody came back to."""
+    session.execute(
+        update(ConnectionTest)
+        .where(
+            ConnectionTest.created_at <= now - RETRY_LASTS, ConnectionTest.sealed_password != b""
+        )
+        .values(sealed_password=b"")
+    )
+
+
+def claim_test(session: Session, test_id: int, ring: KeyRing) -> Target | None:
+    """Takes a waiting try; None when there is nothing to take. Raises SecretLostError."""
+    claimed = session.execute(
+        update(ConnectionTest)
+        .where(ConnectionTest.id == test_id, ConnectionTest.state == ConnectionTestState.WAITING)
+        .values(state=ConnectionTestState.RUNNING)
+        .returning(ConnectionTest.id)
+    ).scalar()
+    if claimed is None:
+        return None
+    test = session.get_one(ConnectionTest, test_id)
+    password = ring.open(test.sealed_password, test.uuid, PASSWORD)
+    return mailboxes.target_of(test, password)
+
+
+def note_step(
+    session: Session, test_id: int, protocol: Protocol, step: Step, milliseconds: int
+) -> None:
+    test = session.get_one(ConnectionTest, test_id)
+    done = {"protocol": protocol.value, "step": step.value, "ms": milliseconds}
+    test.steps = [*test.steps, done]
+    session.flush()
+
+
+def fail_test(session: Session, test_id: int, protocol: Protocol, error: MailServerError) -> None:
+    test = session.get_one(ConnectionTest, test_id)
+    test.state = ConnectionTestState.FAILED
+    test.failed_protocol, test.failed_step = protocol.value, error.step.value
+    test.cause, test.server_words = error.cause.value, error.server_words
+    session.flush()
+
+
+def give_up_test(session: Session, test_id: int, cause: str) -> None:
+    """Ends a try that met no mail server at all; ``cause`` is worded like a server's."""
+    test = session.get_one(ConnectionTest, test_id)
+    test.state, test.cause = ConnectionTestState.FAILED, cause
+    session.flush()
+
+
+def connect(session: Session, test_id: int, ring: KeyRing, now: datetime) -> Mailbox:
+    """The mailbox that a try which ended well has earned; asked twice, it is the same one."""
+    test = session.get_one(ConnectionTest, test_id)
+    password = ring.open(test.sealed_password, test.uuid, PASSWORD)
+    mailbox = _of_address(session, test.user_id, test.address) or _new_mailbox(
+        test, ring, password, now
+    )
+    session.add(mailbox)
+    session.flush()
+    test.state, test.mailbox_id, test.sealed_password = (
+        ConnectionTestState.SUCCEEDED,
+        mailbox.id,
+        b"",
+    )
+    session.flush()
+    return mailbox
+
+
+def _chosen(
+    session: Session, servers: int | OwnServers
+) -> tuple[MailService | None, OwnServers | None]:
+    if isinstance(servers, OwnServers):
+        if not company.settings(session).other_allowed:
+            raise RefusedError("service", "other_not_allowed")
+        return None, servers
+    for service in services.choosable(session):
+        if service.id == servers:
+            return service, None
+    raise RefusedError("service", "service_not_choosable")
+
+
+def _smtp_login(service: MailService | None, address: str) -> str:
+    """What SMTP takes where it takes another login than IMAP; else empty (iCloud: the part before
+    @ for IMAP, the full address for SMTP).
+    """
+    if service is None or service.smtp_login_form is service.imap_login_form:
+        return ""
+    return {
+        LoginForm.ADDRESS: address,
+        LoginForm.LOCAL_PART: address.rpartition("@")[0],
+        LoginForm.TYPED: "",
+    }[service.smtp_login_form]
+
+
+def _refuse_connected(session: Session, person: User, address: str) -> None:
+    if _of_address(session, person.id, address) is not None:
+        raise RefusedError("address", "already_connected", address=address)
+
+
+def _of_address(session: Session, person_id: int, address: str) -> Mailbox | None:
+    """The person's mailbox of that address, in whatever letters: Bob@ and bob@ are one."""
+    own = session.scalars(select(Mailbox).where(Mailbox.user_id == person_id))
+    return next((one for one in own if one.address.casefold() == address.casefold()), None)
+
+
+def _new_mailbox(test: ConnectionTest, ring: KeyRing, password: str, now: datetime) -> Mailbox:
+    row = uuid.uuid4()
+    return Mailbox(
+        uuid=row,
+        user_id=test.user_id,
+        service_id=test.service_id,
+        own_servers_id=test.own_servers_id,
+        address=test.address,
+        login=test.login,
+        smtp_login=test.smtp_login,
+        sealed_password=ring.seal(password, row, PASSWORD),
+        sender_name=test.user.name,
+        state=MailboxState.CONNECTING,
+        state_since=now,
+        next_contact_at=now,
+    )
