@@ -1,19 +1,15 @@
 """axe finds nothing on any page, dialogs and refused forms included, in either theme."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
 from scripts.house import running
 from scripts.screenshots import THEMES, Scene, Shot, demo_scene, page_in
+from tests.browser.axe import OPTIONS, WIDTHS, violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("demo")]
-
-AXE = Path(__file__).parent / "vendor/axe-core@4.14.1/axe.min.js"
-WIDTHS = {1440: 900, 390: 844}
 
 
 @pytest.fixture(scope="module")
@@ -54,20 +50,9 @@ def examine(browser: Browser, scene: Scene, shot: Shot, theme: str, width: int) 
         storage_state=scene.cookies.get(shot.who),
         viewport={"width": width, "height": WIDTHS[width]},
         color_scheme=theme,
-        reduced_motion="reduce",
-        bypass_csp=True,  # for axe's own script; the pages are tested under their policy elsewhere
+        **OPTIONS,
     ) as page:
         page.goto(shot.path)
         if shot.then is not None:
             shot.then(page)
         return violations(page)
-
-
-def violations(page: Page) -> list[str]:
-    page.add_script_tag(path=AXE)
-    found: dict[str, Any] = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [
-        f"{one['id']} at {node['target']}: {node['failureSummary']}"
-        for one in found["violations"]
-        for node in one["nodes"]
-    ]
