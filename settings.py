@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from click import ClickException
 
 from mail.connection import Network
+from mail.dns_records import Dns
 
 PREFIX = "POSTROOM_"
 
@@ -29,6 +31,7 @@ class Settings:
     listen_host: str
     listen_port: int
     network: Network
+    dns: Dns = field(default_factory=Dns)
     https: bool = False
     web_threads: int = 16
     time_zone: ZoneInfo | None = None
@@ -47,6 +50,7 @@ _KNOWN = {
     "DATABASE": "",
     "LISTEN": "127.0.0.1:5000",
     "HOSTS": "",
+    "DNS": "",
     "HTTPS": "no",
     "WEB_THREADS": "16",
     "TIME_ZONE": "",
@@ -80,6 +84,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         listen_host=host,
         listen_port=port,
         network=_network(value["HOSTS"]),
+        dns=_dns(value["DNS"]),
         https=_switch("HTTPS", value["HTTPS"]),
         web_threads=_number("WEB_THREADS", value["WEB_THREADS"], 1, 500),
         time_zone=_zone(value["TIME_ZONE"]),
@@ -111,6 +116,21 @@ def _network(hosts: str) -> Network:
         return Network(hosts=Network.parse_hosts(hosts))
     except ValueError as error:
         raise SettingsError(f"POSTROOM_HOSTS: {error}") from error
+
+
+def _dns(text: str) -> Dns:
+    """The name server that *Find settings* asks; without one, those of the machine."""
+    if not text:
+        return Dns()
+    address, colon, port = text.rpartition(":")
+    try:
+        ip_address(address if colon else text)
+    except ValueError as error:
+        raise SettingsError(
+            f"POSTROOM_DNS is the IP address of a name server, with or without its port, such as "
+            f"192.168.1.1:53, not {text!r}."
+        ) from error
+    return Dns((address,), _number("DNS", port, 1, 65535)) if colon else Dns((text,))
 
 
 def _switch(name: str, text: str) -> bool:

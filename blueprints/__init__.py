@@ -2,9 +2,21 @@
 
 from flask import Flask
 
-from blueprints import auth, compose, health, messages, people, profile, services, tour
+from blueprints import (
+    auth,
+    changelog,
+    compose,
+    health,
+    mailboxes,
+    messages,
+    people,
+    profile,
+    services,
+    tour,
+)
 
 
 def install(app: Flask) -> None:
-    for area in (auth, people, services, profile, messages, compose, health, tour):
+    administration = (people, services, mailboxes, changelog)
+    for area in (auth, *administration, profile, messages, compose, health, tour):
         app.register_blueprint(area.blueprint)

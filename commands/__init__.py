@@ -2,9 +2,9 @@
 
 from flask import Flask
 
-from commands import changelog, demo, doctor, run, worker
+from commands import changelog, demo, doctor, people, run, services, worker
 
 
 def install(app: Flask) -> None:
-    for area in (changelog, demo, doctor, run, worker):
+    for area in (changelog, demo, doctor, people, run, services, worker):
         area.install(app)

@@ -1,23 +1,27 @@
-"""``flask verify-changelog``: whether the change log is as it was written."""
+"""``flask changelog verify``: whether the change log is as it was written."""
 
 import click
 from flask import Flask, current_app
-from flask.cli import with_appcontext
+from flask.cli import AppGroup
 
 from domain.changelog import first_broken
 from models import db
 
+group = AppGroup("changelog", help="The log of what administrators changed.")
+
 
 def install(app: Flask) -> None:
-    app.cli.add_command(verify)
+    app.cli.add_command(group)
 
 
-@click.command("verify-changelog")
-@with_appcontext
+@group.command("verify")
 def verify() -> None:
-    """Fails when an entry was altered or taken out from between others."""
+    """Fails when an entry was altered, put in, or taken out from between others."""
     key = current_app.extensions["postroom_keys"].change_log
     broken = first_broken(db.session(), key)
     if broken is not None:
-        raise click.ClickException(f"The change log was altered: entry {broken} does not follow.")
-    click.echo("The change log is complete.")
+        raise click.ClickException(
+            f"The change log was altered: entry {broken} does not follow from the one before it. "
+            "Either it was changed, or an entry before it was put in or taken out."
+        )
+    click.echo("The change log is whole.")

@@ -52,6 +52,7 @@ def job_of(parser: Parser) -> Job:
         ring=extensions["postroom_keys"].ring,
         store=extensions["postroom_store"],
         network=extensions["postroom_settings"].network,
+        dns=extensions["postroom_settings"].dns,
         parser=parser,
         clock=lambda: datetime.now(UTC),
     )

@@ -3,17 +3,40 @@
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, cast
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Row, Select, String, exists, func, literal, select, tuple_
+from sqlalchemy import cast as as_type
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from models.changelog import ChangeLogEntry
+from models.people import User
+from models.services import MailService
 
+PAGE = 50
+BATCH = 500
+SERVICE = "service:"
 _FIRST = "0" * 64
+# What reading a row raises when somebody wrote into it what no column of ours holds.
+_UNREADABLE = (ValueError, TypeError, DBAPIError)
+
+_COLUMNS = (
+    ChangeLogEntry.id,
+    ChangeLogEntry.at,
+    ChangeLogEntry.author_name,
+    ChangeLogEntry.action,
+    ChangeLogEntry.subject,
+    ChangeLogEntry.subject_name,
+    ChangeLogEntry.changes,
+)
+_NEWEST_FIRST = cast(Select[Any], select(*_COLUMNS)).order_by(
+    ChangeLogEntry.at.desc(), ChangeLogEntry.id.desc()
+)
+_IN_CHAIN = cast(Select[Any], select(*_COLUMNS, ChangeLogEntry.mac)).order_by(ChangeLogEntry.id)
 
 
 @dataclass(frozen=True)
@@ -24,6 +47,53 @@ class Author:
     user_id: int | None
     now: datetime
     key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Who stands in the log: a person, or the name alone of one who is gone; "" is the console."""
+
+    user_id: int | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedService:
+    """``deleted_at`` is None for one that the company still has."""
+
+    id: int
+    name: str
+    deleted_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which entries are wanted: from ``since`` on, and up to but without ``before``."""
+
+    writer: Writer | None = None
+    subject: str = ""
+    since: datetime | None = None
+    before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The place of an entry, newest first; the id parts what was written at the same moment."""
+
+    at: datetime
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """``more`` says whether older entries follow; ``last`` is the key to go on after."""
+
+    rows: Sequence[Row[Any]]
+    more: bool
+
+    @property
+    def last(self) -> Key | None:
+        return Key(self.rows[-1].at, self.rows[-1].id) if self.rows else None
 
 
 def record(
@@ -51,14 +121,108 @@ def record(
     return entry
 
 
+def page(session: Session, filters: Filters, *, after: Key | None = None, most: int = PAGE) -> Page:
+    """The next entries, read along an index: the cost does not grow with the log."""
+    wanted = _NEWEST_FIRST.where(*_conditions(filters, after)).limit(most + 1)
+    found = session.execute(wanted).all()
+    return Page(found[:most], more=len(found) > most)
+
+
+def writers(session: Session) -> list[Writer]:
+    """Everybody who stands in the log, by name; one look into an index for each."""
+    people = session.execute(
+        select(User.id, User.name).where(exists().where(ChangeLogEntry.author_id == User.id))
+    )
+    found = [Writer(user_id, name) for user_id, name in people]
+    found += [Writer(None, name) for name in _names_without_person(session)]
+    return sorted(found, key=lambda writer: (writer.name.casefold(), writer.user_id or 0))
+
+
+def logged_services(session: Session) -> list[LoggedService]:
+    """The services that stand in the log, by name, deleted ones too."""
+    subject = literal(SERVICE) + as_type(MailService.id, String)
+    rows = session.execute(
+        select(MailService.id, MailService.name, MailService.deleted_at)
+        .where(exists().where(ChangeLogEntry.subject == subject))
+        .order_by(MailService.name_key, MailService.id)
+    )
+    return [LoggedService(*row) for row in rows]
+
+
 def first_broken(session: Session, key: bytes) -> int | None:
-    """The id of the first entry that does not follow from the one before; None when all do."""
+    """The id of the first entry that does not follow from the one before; None when all do.
+
+    Entries are read in batches: the log may be larger than the memory. Whatever somebody wrote
+    into a row is an answer, never an exception.
+    """
     previous = _FIRST
-    for entry in session.scalars(select(ChangeLogEntry).order_by(ChangeLogEntry.id)):
-        if not hmac.compare_digest(entry.mac, _mac(key, previous, entry)):
-            return entry.id
+    for entry_id, entry in _chain(session):
+        if entry is None or not _follows(entry, previous, key):
+            return entry_id
         previous = entry.mac
     return None
+
+
+def _conditions(filters: Filters, after: Key | None) -> Iterator[ColumnElement[bool]]:
+    writer = filters.writer
+    if writer is not None and writer.user_id is not None:
+        yield ChangeLogEntry.author_id == writer.user_id
+    elif writer is not None:
+        yield ChangeLogEntry.author_id.is_(None)
+        yield ChangeLogEntry.author_name == writer.name
+    if filters.subject:
+        yield ChangeLogEntry.subject == filters.subject
+    if filters.since is not None:
+        yield ChangeLogEntry.at >= filters.since
+    # One upper end: of two, SQLite would walk the index from whichever it likes.
+    if after is not None and (filters.before is None or after.at < filters.before):
+        place = tuple_(ChangeLogEntry.at, ChangeLogEntry.id)
+        yield place < tuple_(
+            literal(after.at, ChangeLogEntry.at.type), literal(after.id, ChangeLogEntry.id.type)
+        )
+    elif filters.before is not None:
+        yield ChangeLogEntry.at < filters.before
+
+
+def _names_without_person(session: Session) -> Iterator[str]:
+    """From each name to the next along the index: DISTINCT would read every entry."""
+    name_of = ChangeLogEntry.author_name
+    alone = select(name_of).where(ChangeLogEntry.author_id.is_(None)).order_by(name_of).limit(1)
+    name = session.scalar(alone)
+    while name is not None:
+        yield name
+        name = session.scalar(alone.where(name_of > name))
+
+
+def _chain(session: Session) -> Iterator[tuple[int, Row[Any] | None]]:
+    """Every entry in the order in which it was written; None for one that cannot be read."""
+    last: int | None = None
+    most = BATCH
+    while True:
+        beyond = [] if last is None else [ChangeLogEntry.id > last]
+        try:
+            batch = session.execute(_IN_CHAIN.where(*beyond).limit(most)).all()
+        except _UNREADABLE:
+            if most == 1:
+                yield (
+                    session.scalars(select(func.min(ChangeLogEntry.id)).where(*beyond)).one(),
+                    None,
+                )
+                return
+            most = 1  # to find out which one it is
+            continue
+        if not batch:
+            return
+        for entry in batch:
+            yield entry.id, entry
+        last = batch[-1].id
+
+
+def _follows(entry: Row[Any], previous: str, key: bytes) -> bool:
+    try:
+        return hmac.compare_digest(entry.mac.encode(), _mac(key, previous, entry).encode())
+    except (ValueError, TypeError, AttributeError):  # bytes or a number where text belongs
+        return False
 
 
 def _last_mac(session: Session) -> str:
@@ -66,11 +230,12 @@ def _last_mac(session: Session) -> str:
     return session.scalar(newest) or _FIRST
 
 
-def _mac(key: bytes, previous: str, entry: ChangeLogEntry) -> str:
-    # The author's id is left out: it becomes NULL when the person is removed.
+def _mac(key: bytes, previous: str, entry: ChangeLogEntry | Row[Any]) -> str:
+    # The author's id is left out: it becomes NULL when the person is removed. The time is taken in
+    # UTC, as it will be read back.
     content: list[Any] = [
         previous,
-        entry.at.isoformat(),
+        entry.at.astimezone(UTC).isoformat(),
         entry.author_name,
         entry.action,
         entry.subject,

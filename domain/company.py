@@ -5,6 +5,7 @@ from sqlalchemy.orm import Session
 from domain import changelog
 from domain.changelog import Author
 from domain.errors import ConflictError
+from mail.address_policy import parse_networks
 from models.company import CompanySettings
 
 
@@ -14,14 +15,25 @@ def settings(session: Session) -> CompanySettings:
 
 
 def set_other(
-    session: Session, *, allowed: bool, process_default: bool, version: int, by: Author
+    session: Session,
+    *,
+    allowed: bool,
+    process_default: bool,
+    networks: str,
+    version: int,
+    by: Author,
 ) -> bool:
     """Whether anything changed. Mailboxes connected through *Other* work on either way.
 
-    Raises ConflictError when somebody else saved since ``version``.
+    ``networks`` are typed as in ``parse_networks``. Raises RuleError, and ConflictError when
+    somebody else saved since ``version``.
     """
     present = settings(session)
-    wanted = {"other_allowed": allowed, "other_process_default": process_default}
+    wanted: dict[str, object] = {
+        "other_allowed": allowed,
+        "other_process_default": process_default,
+        "employee_networks": list(parse_networks(networks)),
+    }
     changes = {
         field: (getattr(present, field), value)
         for field, value in wanted.items()
@@ -31,7 +43,8 @@ def set_other(
         return False
     if present.version != version:
         raise ConflictError("settings_changed")
-    present.other_allowed, present.other_process_default = allowed, process_default
+    for field, value in wanted.items():
+        setattr(present, field, value)
     present.version += 1
     changelog.record(
         session, by, "settings.other", subject="settings", subject_name="", changes=changes

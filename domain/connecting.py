@@ -1,7 +1,9 @@
 """Connecting a mailbox: the tests that lead to it, watched by the page that started them."""
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
@@ -12,14 +14,15 @@ from domain.lines import is_one_line
 from domain.mailboxes import PASSWORD, Target
 from domain.secrets import KeyRing, SecretLostError
 from mail.addresses import check_address
+from mail.certificates import CertificateFacts
 from mail.server_errors import MailServerError, Step
 from mail.server_string import Protocol
 from models.mailboxes import (
+    ConnectionPurpose,
     ConnectionTest,
     ConnectionTestState,
     Mailbox,
     MailboxState,
-    TestedFor,
 )
 from models.people import User
 from models.services import LoginForm, MailService, OwnServers
@@ -52,27 +55,100 @@ def begin_test(
     service, own = _chosen(session, servers)
     address = check_address(address.strip(), "address")
     _refuse_connected(session, person, address)
-    _refuse_many(session, person, now)
     if not password and tried is not None:
         password = _password_of(tried, ring)
     if not password:
         raise RefusedError("password", "required")
-    for field, text in (("login", login), ("password", password)):
-        if not is_one_line(text):
-            raise RefusedError(field, "not_one_line")
-    test = ConnectionTest(
-        uuid=uuid.uuid4(),
-        user_id=person.id,
-        purpose=TestedFor.CONNECT,
-        service=service,
-        own_servers=own,
-        address=address,
-        login=login.strip(),
-        smtp_login=_smtp_login(service, address),
-        created_at=now,
-        state=ConnectionTestState.WAITING,
-        steps=[],
+    return _begin(
+        session,
+        ConnectionTest(
+            user_id=person.id,
+            purpose=ConnectionPurpose.CONNECT,
+            service=service,
+            own_servers=own,
+            address=address,
+            login=login.strip(),
+            smtp_login=_smtp_login(service, address),
+            created_at=now,
+        ),
+        password,
+        ring,
     )
+
+
+def begin_password(
+    session: Session, mailbox: Mailbox, password: str, *, ring: KeyRing, now: datetime
+) -> ConnectionTest:
+    """Tries another password for a mailbox, which keeps its own until both servers took the new.
+
+    No new connection: the service may be hidden. Raises RefusedError.
+    """
+    if not password:
+        raise RefusedError("password", "required")
+    if mailbox.state.is_withheld:
+        raise RefusedError("password", "mailbox_withheld")
+    return _begin(
+        session,
+        ConnectionTest(
+            user_id=mailbox.user_id,
+            purpose=ConnectionPurpose.PASSWORD,
+            service=mailbox.service,
+            own_servers=mailbox.own_servers,
+            mailbox_id=mailbox.id,
+            address=mailbox.address,
+            login=mailbox.login,
+            smtp_login=mailbox.smtp_login,
+            created_at=now,
+        ),
+        password,
+        ring,
+    )
+
+
+def begin_try(
+    session: Session,
+    person: User,
+    servers: MailService | OwnServers,
+    *,
+    login: str,
+    password: str,
+    login_forms: tuple[LoginForm, LoginForm],
+    ring: KeyRing,
+    now: datetime,
+) -> ConnectionTest:
+    """What an administrator would get from these servers; without a login, nobody signs in.
+
+    ``login_forms`` are those of IMAP and SMTP. Raises RefusedError.
+    """
+    login = login.strip()
+    if bool(login) != bool(password):
+        raise RefusedError("test_password" if login else "test_login", "login_and_password")
+    imap_login, smtp_login = (
+        login.partition("@")[0] if form is LoginForm.LOCAL_PART else login for form in login_forms
+    )
+    test = ConnectionTest(
+        user_id=person.id,
+        purpose=ConnectionPurpose.TRY,
+        address="",
+        login=imap_login,
+        smtp_login=smtp_login,
+        created_at=now,
+    )
+    if isinstance(servers, MailService):
+        test.service = servers
+    else:
+        test.own_servers = servers
+    return _begin(session, test, password, ring)
+
+
+def _begin(session: Session, test: ConnectionTest, password: str, ring: KeyRing) -> ConnectionTest:
+    window = "test_" if test.purpose is ConnectionPurpose.TRY else ""
+    _refuse_many(session, test, f"{window}password")
+    for field, text in (("login", test.login), ("password", password)):
+        if not is_one_line(text):
+            raise RefusedError(window + field, "not_one_line")
+    test.uuid = uuid.uuid4()
+    test.state, test.steps, test.findings = ConnectionTestState.WAITING, [], {}
     test.sealed_password = ring.seal(password, test.uuid, PASSWORD)
     session.add(test)
     session.flush()
@@ -86,18 +162,19 @@ def _password_of(tried: ConnectionTest, ring: KeyRing) -> str:
         return ""
 
 
-def _refuse_many(session: Session, person: User, now: datetime) -> None:
+def _refuse_many(session: Session, test: ConnectionTest, field: str) -> None:
+    now = test.created_at
     tries = select(func.count()).where(
-        ConnectionTest.user_id == person.id,
+        ConnectionTest.user_id == test.user_id,
         ConnectionTest.state != ConnectionTestState.SUCCEEDED,
         ConnectionTest.created_at > now - TRIES_WINDOW,
     )
     going_on = (ConnectionTestState.WAITING, ConnectionTestState.RUNNING)
     if (session.scalar(tries.where(ConnectionTest.state.in_(going_on))) or 0) >= TRIES_AT_ONCE:
-        raise RefusedError("address", "tries_going_on")
+        raise RefusedError(field, "tries_going_on")
     if (session.scalar(tries) or 0) >= TRIES_MOST:
         minutes = TRIES_WINDOW.seconds // 60
-        raise RefusedError("password", "too_many_tries", minutes=minutes)
+        raise RefusedError(field, "too_many_tries", minutes=minutes)
 
 
 def find_test(session: Session, person: User, test: uuid.UUID) -> ConnectionTest:
@@ -162,8 +239,10 @@ def forget_old_passwords(session: Session, now: datetime) -> None:
     )
 
 
-def claim_test(session: Session, test_id: int, ring: KeyRing) -> Target | None:
-    """Takes a waiting try; None when there is nothing to take. Raises SecretLostError."""
+def claim_test(
+    session: Session, test_id: int, ring: KeyRing
+) -> tuple[Target, ConnectionPurpose] | None:
+    """Takes a waiting test; None when there is nothing to take. Raises SecretLostError."""
     claimed = session.execute(
         update(ConnectionTest)
         .where(ConnectionTest.id == test_id, ConnectionTest.state == ConnectionTestState.WAITING)
@@ -174,7 +253,7 @@ def claim_test(session: Session, test_id: int, ring: KeyRing) -> Target | None:
         return None
     test = session.get_one(ConnectionTest, test_id)
     password = ring.open(test.sealed_password, test.uuid, PASSWORD)
-    return mailboxes.target_of(test, password)
+    return mailboxes.target_of(session, test, password), test.purpose
 
 
 def note_step(
@@ -191,23 +270,67 @@ def fail_test(session: Session, test_id: int, protocol: Protocol, error: MailSer
     test.state = ConnectionTestState.FAILED
     test.failed_protocol, test.failed_step = protocol.value, error.step.value
     test.cause, test.server_words = error.cause.value, error.server_words
+    _forget_password(test)
     session.flush()
+
+
+def note_findings(session: Session, test_id: int, name: str, found: object) -> None:
+    """What else was learnt of a server, beside the steps."""
+    test = session.get_one(ConnectionTest, test_id)
+    test.findings = {**test.findings, name: found}
+    session.flush()
+
+
+def certificates(found: Mapping[str, Any]) -> list[CertificateFacts]:
+    """Those that a server showed to a test, as ``note_findings`` kept them."""
+    return [
+        CertificateFacts(
+            **{
+                **one,
+                "not_before": datetime.fromisoformat(one["not_before"]),
+                "not_after": datetime.fromisoformat(one["not_after"]),
+            }
+        )
+        for one in found.get("certificates", ())
+    ]
+
+
+def succeed(session: Session, test_id: int) -> None:
+    """Ends a test from which nothing follows."""
+    test = session.get_one(ConnectionTest, test_id)
+    test.state = ConnectionTestState.SUCCEEDED
+    _forget_password(test)
+    session.flush()
+
+
+def _forget_password(test: ConnectionTest) -> None:
+    """At once where nobody comes back to it: a person who connects may want to correct a login."""
+    if test.purpose is not ConnectionPurpose.CONNECT:
+        test.sealed_password = b""
 
 
 def give_up_test(session: Session, test_id: int, cause: str) -> None:
     """Ends a try that met no mail server at all; ``cause`` is worded like a server's."""
     test = session.get_one(ConnectionTest, test_id)
     test.state, test.cause = ConnectionTestState.FAILED, cause
+    _forget_password(test)
     session.flush()
 
 
 def connect(session: Session, test_id: int, ring: KeyRing, now: datetime) -> Mailbox:
-    """The mailbox that a try which ended well has earned; asked twice, it is the same one."""
+    """The mailbox that a try which ended well has earned; asked twice, it is the same one.
+
+    One that is there already is given the password that was tried for it. Raises NotFoundError
+    when it went meanwhile.
+    """
     test = session.get_one(ConnectionTest, test_id)
     password = ring.open(test.sealed_password, test.uuid, PASSWORD)
-    mailbox = _of_address(session, test.user_id, test.address) or _new_mailbox(
-        test, ring, password, now
-    )
+    if test.purpose is ConnectionPurpose.PASSWORD:
+        mailbox = _with_password(session, test, ring, password, now)
+    else:
+        mailbox = _of_address(session, test.user_id, test.address) or _new_mailbox(
+            test, ring, password, now
+        )
     session.add(mailbox)
     session.flush()
     test.state, test.mailbox_id, test.sealed_password = (
@@ -228,6 +351,8 @@ def _chosen(
         return None, servers
     for service in services.choosable(session):
         if service.id == servers:
+            if not service.takes_password:
+                raise RefusedError("service", "oauth_only", name=service.name)
             return service, None
     raise RefusedError("service", "service_not_choosable")
 
@@ -256,6 +381,20 @@ def _of_address(session: Session, person_id: int, address: str) -> Mailbox | Non
     return next((one for one in own if one.address.casefold() == address.casefold()), None)
 
 
+def _with_password(
+    session: Session, test: ConnectionTest, ring: KeyRing, password: str, now: datetime
+) -> Mailbox:
+    mailbox = session.get(Mailbox, test.mailbox_id) if test.mailbox_id else None
+    if mailbox is None:
+        raise NotFoundError
+    mailbox.sealed_password = ring.seal(password, mailbox.uuid, PASSWORD)
+    if not mailbox.state.is_withheld:
+        mailbox.state, mailbox.state_since, mailbox.failures = MailboxState.CONNECTING, now, 0
+        mailbox.next_contact_at = now
+    mailbox.version += 1
+    return mailbox
+
+
 def _new_mailbox(test: ConnectionTest, ring: KeyRing, password: str, now: datetime) -> Mailbox:
     row = uuid.uuid4()
     return Mailbox(
@@ -268,7 +407,13 @@ def _new_mailbox(test: ConnectionTest, ring: KeyRing, password: str, now: dateti
         smtp_login=test.smtp_login,
         sealed_password=ring.seal(password, row, PASSWORD),
         sender_name=test.user.name,
-        state=MailboxState.CONNECTING,
+        state=_first_state(test.service),
         state_since=now,
         next_contact_at=now,
     )
+
+
+def _first_state(service: MailService | None) -> MailboxState:
+    """The service may have been deleted while its servers were being tried."""
+    deleted = service is not None and service.deleted_at is not None
+    return MailboxState.SERVICE_DELETED if deleted else MailboxState.CONNECTING

@@ -15,5 +15,9 @@ class ConflictError(Exception):
         self.code = code
 
 
+class MailboxGoneError(Exception):
+    """The mailbox is no longer reached the way a runner reached it, or a folder of it went."""
+
+
 class RefusedError(RuleError):
     """What was typed cannot be accepted: a field, a code, and what its sentence mentions."""

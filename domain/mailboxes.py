@@ -2,20 +2,22 @@
 
 import random
 import uuid
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from domain import services
-from domain.errors import NotFoundError
+from domain import company, services
+from domain.errors import MailboxGoneError, NotFoundError
 from domain.secrets import KeyRing
 from mail.connection import Credentials, Server
 from mail.server_errors import Cause, MailServerError
 from mail.server_string import Protocol
-from models.mailboxes import ConnectionTest, Mailbox, MailboxState
+from models.mailboxes import ConnectionTest, Mailbox, MailboxState, sign_in_print
 from models.people import User
+from models.services import MailService, OwnServers
 
 POLL = timedelta(seconds=60)
 LONGEST_WAIT = timedelta(minutes=15)
@@ -34,12 +36,14 @@ _STATE_OF_CAUSE = {
 }
 
 _STOPPED = [state for state in MailboxState if not state.is_in_use and not state.may_heal]
-_WITHHELD = (MailboxState.SERVICE_DELETED, MailboxState.MOVED, MailboxState.REMOVING)
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a runner needs to talk to the servers of one mailbox."""
+    """What a runner needs to talk to the servers of one mailbox.
+
+    ``sign_in_print`` tells it from the one before: see ``require_current``.
+    """
 
     id: int
     uuid: uuid.UUID
@@ -47,6 +51,7 @@ class Target:
     smtp: Server
     credentials: Credentials
     smtp_credentials: Credentials
+    sign_in_print: str = ""
 
 
 def connected(session: Session, person: User) -> list[Mailbox]:
@@ -71,9 +76,10 @@ def target(session: Session, mailbox_id: int, ring: KeyRing) -> Target | None:
     None when it is gone, its owner is disabled, or its password must not be shown to its server.
     """
     mailbox = session.get(Mailbox, mailbox_id)
-    if mailbox is None or not mailbox.user.active or mailbox.state in _WITHHELD:
+    if mailbox is None or not mailbox.user.active or mailbox.state.is_withheld:
         return None
-    return target_of(mailbox, ring.open(mailbox.sealed_password, mailbox.uuid, PASSWORD))
+    password = ring.open(mailbox.sealed_password, mailbox.uuid, PASSWORD)
+    return replace(target_of(session, mailbox, password), sign_in_print=mailbox.sign_in_print)
 
 
 def target_to_follow(session: Session, mailbox_id: int, ring: KeyRing) -> Target | None:
@@ -85,6 +91,42 @@ def target_to_follow(session: Session, mailbox_id: int, ring: KeyRing) -> Target
     if mailbox is None or mailbox.state in _STOPPED:
         return None
     return target(session, mailbox_id, ring)
+
+
+def followed(session: Session, watched: Iterable[int]) -> dict[int, str]:
+    """Those of the watched that may be connected to, each with the print of how one signs in."""
+    version = func.coalesce(MailService.version, OwnServers.version)
+    rows = session.execute(
+        select(
+            Mailbox.id,
+            Mailbox.service_id,
+            version,
+            Mailbox.login,
+            Mailbox.smtp_login,
+            Mailbox.sealed_password,
+        )
+        .join(User)
+        .outerjoin(MailService)
+        .outerjoin(OwnServers)
+        .where(Mailbox.id.in_(watched), User.active, Mailbox.state.not_in(_STOPPED))
+    )
+    return {row[0]: sign_in_print(*row[1:]) for row in rows}
+
+
+def require_current(session: Session, target: Target) -> None:
+    """What a connection brings is written only while the mailbox is still reached that way.
+
+    Raises MailboxGoneError: the service was edited or deleted meanwhile, the person disabled, the
+    password changed, the mailbox disconnected.
+    """
+    mailbox = session.get(Mailbox, target.id)
+    if (
+        mailbox is None
+        or not mailbox.user.active
+        or mailbox.state.is_withheld
+        or mailbox.sign_in_print != target.sign_in_print
+    ):
+        raise MailboxGoneError
 
 
 def due(session: Session, now: datetime) -> list[int]:
@@ -112,7 +154,7 @@ def look_soon(session: Session, now: datetime) -> None:
 def note_contact(session: Session, mailbox_id: int, now: datetime) -> None:
     """Everything worked: earlier trouble is over."""
     mailbox = session.get(Mailbox, mailbox_id)
-    if mailbox is None or mailbox.state in _WITHHELD:
+    if mailbox is None or mailbox.state.is_withheld:
         return
     if mailbox.state is not MailboxState.WORKING:
         mailbox.state, mailbox.state_since = MailboxState.WORKING, now
@@ -128,7 +170,7 @@ def note_trouble(session: Session, mailbox_id: int, error: MailServerError, now:
     A refused login is believed only the third time: servers also say so when they are unwell.
     """
     mailbox = session.get(Mailbox, mailbox_id)
-    if mailbox is None or mailbox.state in _WITHHELD:
+    if mailbox is None or mailbox.state.is_withheld:
         return
     state = _STATE_OF_CAUSE.get(error.cause, MailboxState.UNREACHABLE)
     if state is MailboxState.LOGIN_REFUSED and not _refuses_login(mailbox.last_error_cause):
@@ -146,8 +188,9 @@ def note_trouble(session: Session, mailbox_id: int, error: MailServerError, now:
 
 def note_secret_lost(session: Session, mailbox_id: int, now: datetime) -> None:
     mailbox = session.get(Mailbox, mailbox_id)
-    withheld = (*_WITHHELD, MailboxState.SECRET_LOST)
-    if mailbox is not None and mailbox.state not in withheld:
+    if mailbox is None or mailbox.state.is_withheld:
+        return
+    if mailbox.state is not MailboxState.SECRET_LOST:
         mailbox.state, mailbox.state_since = MailboxState.SECRET_LOST, now
         mailbox.version += 1
         session.flush()
@@ -171,14 +214,20 @@ def _refuses_login(cause: str) -> bool:
     return states.get(cause) is MailboxState.LOGIN_REFUSED
 
 
-def target_of(row: Mailbox | ConnectionTest, password: str) -> Target:
-    """What ``mail/`` needs to sign in at both servers."""
+def target_of(session: Session, row: Mailbox | ConnectionTest, password: str) -> Target:
+    """What ``mail/`` needs to sign in at both servers.
+
+    Those that an employee typed have to be where employees may go.
+    """
     smtp_login = row.smtp_login or row.login
+    networks = None
+    if row.own_servers is not None and not row.is_administrators:
+        networks = tuple(company.settings(session).employee_networks)
     return Target(
         id=row.id,
         uuid=row.uuid,
-        imap=services.server_of(row.servers, Protocol.IMAP),
-        smtp=services.server_of(row.servers, Protocol.SMTP),
+        imap=replace(services.server_of(row.servers, Protocol.IMAP), networks=networks),
+        smtp=replace(services.server_of(row.servers, Protocol.SMTP), networks=networks),
         credentials=Credentials(row.login, password),
         smtp_credentials=Credentials(smtp_login, password),
     )

@@ -34,6 +34,7 @@ from models.people import User
 SUBJECT_LONGEST = 900
 TEXT_LONGEST = 1_000_000
 GIVE_UP_AFTER = timedelta(days=2)
+HELD_LONG = "held_long"  # the cause of what is too old to go out without a word of its sender
 COPY_TRIES = 10  # before copying is given up: the mailbox may have been away for days
 _LOGIN_REFUSED = frozenset({Cause.LOGIN_REFUSED, Cause.LOGIN_DISABLED, Cause.APP_PASSWORD_WANTED})
 _DONE = (OutgoingState.SENT, OutgoingState.CANCELLED, OutgoingState.DRAFT)
@@ -121,7 +122,8 @@ def waiting(session: Session, person: User) -> Waiting:
     undecided = or_(
         OutgoingMessage.state.in_([state for state in OutgoingState if state.wants_decision]),
         and_(
-            OutgoingMessage.state == OutgoingState.HELD, Mailbox.smtp_failures >= SMTP_LOGIN_TRIES
+            OutgoingMessage.state == OutgoingState.HELD,
+            or_(Mailbox.smtp_failures >= SMTP_LOGIN_TRIES, OutgoingMessage.cause == HELD_LONG),
         ),
     )
     count, decisions = session.execute(
@@ -148,7 +150,8 @@ def find(session: Session, person: User, outgoing_id: int) -> OutgoingMessage:
 def send_again(session: Session, message: OutgoingMessage, now: datetime) -> None:
     """The person decided: to everyone who is not known to have it. Raises ConflictError."""
     session.refresh(message, with_for_update=True)
-    if not message.may_be_sent_again:
+    held_long = message.state is OutgoingState.HELD and message.cause == HELD_LONG
+    if not (held_long or message.may_be_sent_again):
         raise ConflictError("already_decided")
     _count_no_refusal(message.mailbox)
     message.state, message.attempts = OutgoingState.QUEUED, 0
@@ -217,7 +220,7 @@ def hold_and_release(session: Session) -> None:
         (
             OutgoingState.HELD,
             {"state": OutgoingState.QUEUED, "attempts": 0},
-            OutgoingMessage.mailbox_id.not_in(stopped),
+            and_(OutgoingMessage.mailbox_id.not_in(stopped), OutgoingMessage.cause != HELD_LONG),
         ),
     ):
         moved = session.scalars(
@@ -228,6 +231,23 @@ def hold_and_release(session: Session) -> None:
         )
         for mailbox_id in set(moved):
             mailboxes.touch(session, mailbox_id)
+
+
+def keep_held(session: Session, person: User, now: datetime) -> None:
+    """Of a person who comes back: what was queued two days ago or earlier waits for their word."""
+    own = select(Mailbox.id).where(Mailbox.user_id == person.id)
+    kept = session.scalars(
+        update(OutgoingMessage)
+        .where(
+            OutgoingMessage.state == OutgoingState.HELD,
+            OutgoingMessage.queued_at <= now - GIVE_UP_AFTER,
+            OutgoingMessage.mailbox_id.in_(own),
+        )
+        .values(cause=HELD_LONG, server_words="")
+        .returning(OutgoingMessage.mailbox_id)
+    )
+    for mailbox_id in set(kept):
+        mailboxes.touch(session, mailbox_id)
 
 
 def claim(session: Session, outgoing_id: int, worker: uuid.UUID, now: datetime) -> Dispatch | None:
@@ -270,20 +290,25 @@ def give_back(session: Session, outgoing_id: int, worker: uuid.UUID) -> None:
     session.flush()
 
 
-def start_data(session: Session, outgoing_id: int, worker: uuid.UUID) -> None:
-    """To be committed before the first byte. Raises ConflictError when the claim was lost."""
+def start_data(session: Session, outgoing_id: int, worker: uuid.UUID) -> bool:
+    """To be committed before the first byte. Raises ConflictError when the claim was lost.
+
+    False when meanwhile nothing may be sent for the mailbox any more: it was put back.
+    """
     started = session.execute(
         update(OutgoingMessage)
         .where(
             OutgoingMessage.id == outgoing_id,
             OutgoingMessage.state == OutgoingState.CLAIMED,
             OutgoingMessage.claimed_by == worker,
+            OutgoingMessage.mailbox_id.not_in(_stopped(session)),
         )
         .values(state=OutgoingState.DATA_STARTED)
         .returning(OutgoingMessage.id)
     ).scalar()
     if started is None:
-        raise ConflictError("claim_lost")
+        give_back(session, outgoing_id, worker)
+    return started is not None
 
 
 def settle(
@@ -309,8 +334,8 @@ def settle(
         said = result if reply is None or not result.accepted else reply
         stored[address] = {"code": said.code, "words": said.words, "delivered": accepted}
     message.recipients = stored
-    if went and message.sent_at is None:
-        message.sent_at = message.next_copy_at = now
+    if went:
+        _note_sent(message, now)
     left = [result for result in stored.values() if not result["delivered"]]
     for_now = [result for result in left if result["code"] < 500]
     if for_now:
@@ -424,13 +449,13 @@ def _check(letter: Letter) -> None:
 
 def _stopped(session: Session) -> list[int]:
     """Mailboxes for which nothing may be sent: a person is needed, or was disabled."""
-    needs_person = [state for state in MailboxState if state.needs_person]
+    not_in_use = [state for state in MailboxState if not state.is_in_use]
     perhaps = session.scalars(
         select(Mailbox)
         .join(User)
         .where(
             or_(
-                Mailbox.state.in_(needs_person),
+                Mailbox.state.in_(not_in_use),
                 Mailbox.smtp_failures >= SMTP_LOGIN_TRIES,
                 User.active.is_(False),
             )
@@ -469,6 +494,14 @@ def _count_refusal(mailbox: Mailbox, cause: str) -> None:
 
 def _count_no_refusal(mailbox: Mailbox) -> None:
     mailbox.smtp_failures, mailbox.smtp_error_cause, mailbox.smtp_refused_with = 0, "", ""
+
+
+def _note_sent(message: OutgoingMessage, now: datetime) -> None:
+    if message.sent_at is None:
+        message.sent_at = message.next_copy_at = now
+    mailbox = message.mailbox
+    if mailbox.last_sent_at is None or mailbox.last_sent_at < now:
+        mailbox.last_sent_at = now
 
 
 def _failed(session: Session, message: OutgoingMessage, cause: str, words: str) -> None:

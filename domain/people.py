@@ -1,17 +1,24 @@
-"""People: the first administrator, adding others, and the links with which they come in."""
+"""People: the first administrator, adding others, the links with which they come in, and who may.
 
-import hashlib
+A person who is disabled cannot sign in, and nothing is received or sent for them; nothing of theirs
+is lost. Somebody who administers is always left.
+"""
+
 import re
 import secrets as random
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from domain import changelog, passwords
+from domain import changelog, outbox, passwords, sessions
 from domain.changelog import Author
 from domain.errors import NotFoundError, RefusedError
 from domain.lines import is_one_line
+from domain.sessions import hash_token as hash_token
+from models.mailboxes import Mailbox, MailboxState
 from models.people import Invitation, Language, Role, Theme, User
 
 LINK_LASTS = timedelta(days=7)
@@ -21,8 +28,13 @@ _LOGIN = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,99}")
 _CODE_LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
 
 
-def hash_token(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+@dataclass(frozen=True)
+class Listed:
+    """A row of the page. ``removing`` counts the mailboxes whose mail is being deleted."""
+
+    person: User
+    mailboxes: int = 0
+    removing: int = 0
 
 
 def nobody_yet(session: Session) -> bool:
@@ -33,9 +45,36 @@ def everyone(session: Session) -> list[User]:
     return list(session.scalars(select(User).order_by(func.lower(User.name), User.id)))
 
 
+def listed(session: Session) -> list[Listed]:
+    """Everyone, with their mailboxes counted."""
+    removing = case((Mailbox.state == MailboxState.REMOVING, 1))
+    counted = {
+        user_id: (mailboxes - going, going)
+        for user_id, mailboxes, going in session.execute(
+            select(Mailbox.user_id, func.count(), func.count(removing)).group_by(Mailbox.user_id)
+        )
+    }
+    return [Listed(person, *counted.get(person.id, ())) for person in everyone(session)]
+
+
+def listed_one(session: Session, person: User) -> Listed:
+    """One row of the page."""
+    states = session.scalars(select(Mailbox.state).where(Mailbox.user_id == person.id)).all()
+    removing = states.count(MailboxState.REMOVING)
+    return Listed(person, len(states) - removing, removing)
+
+
 def find(session: Session, user_id: int) -> User:
     """Raises NotFoundError."""
     person = session.get(User, user_id)
+    if person is None:
+        raise NotFoundError
+    return person
+
+
+def find_by_login(session: Session, login: str) -> User:
+    """Raises NotFoundError."""
+    person = session.scalar(select(User).where(User.login == login.strip().lower()))
     if person is None:
         raise NotFoundError
     return person
@@ -63,7 +102,7 @@ def set_up(
     person = _add(session, name=name, login=login, role=Role.ADMINISTRATOR, now=by.now)
     person.password_hash = passwords.hash_password(password)
     session.delete(invitation)
-    _record(session, by, "people.set_up", person)
+    _record(session, by, "people.set_up", person, _new(person))
     return person
 
 
@@ -72,22 +111,69 @@ def add_person(
 ) -> tuple[User, str]:
     """The new person and the token of a one-time link. Raises RefusedError."""
     person = _add(session, name=name, login=login, role=role, now=by.now)
-    _record(session, by, "people.add", person)
+    _record(session, by, "people.add", person, _new(person))
     return person, _new_link(session, person, by.now)
 
 
 def new_link(session: Session, person: User, by: Author) -> str:
-    """Another one-time link, for a password that was forgotten; earlier links end."""
+    """Another one-time link, for a password that was forgotten; earlier links end.
+
+    Raises RefusedError while the person is disabled: the link would be worth nothing.
+    """
+    if not person.active:
+        raise RefusedError("person", "person_disabled", name=person.name)
     token = _new_link(session, person, by.now)
-    changelog.record(
-        session,
-        by,
-        "people.new_link",
-        subject=f"person:{person.id}",
-        subject_name=person.name,
-        changes={},
-    )
+    _record(session, by, "people.new_link", person, {})
     return token
+
+
+def disable(session: Session, person: User, by: Author) -> bool:
+    """Whether anything changed. Sessions end, links are worth nothing, queued mail is held.
+
+    What was received stays, and so do passwords. Raises RefusedError.
+    """
+    if not person.active:
+        return False
+    _refuse_locking_out(session, person, by)
+    person.active = False
+    session.flush()
+    sessions.end_all(session, person)
+    outbox.hold_and_release(session)
+    _record(session, by, "people.disable", person, {"active": (True, False)})
+    return True
+
+
+def enable(session: Session, person: User, by: Author) -> bool:
+    """Whether anything changed. Everything goes on as before, and nobody types a password again;
+    but mail that was queued two days ago or earlier waits for a word of its sender.
+    """
+    if person.active:
+        return False
+    _let_back(session, person, by.now)
+    _record(session, by, "people.enable", person, {"active": (False, True)})
+    return True
+
+
+def set_role(session: Session, person: User, role: Role, by: Author) -> bool:
+    """Whether anything changed. Raises RefusedError."""
+    if person.role is role:
+        return False
+    if role is not Role.ADMINISTRATOR:
+        _refuse_locking_out(session, person, by)
+    _record(session, by, "people.role", person, {"role": (person.role.name, role.name)})
+    person.role = role
+    session.flush()
+    return True
+
+
+def reset(session: Session, person: User, by: Author) -> str:
+    """Another one-time link for somebody who is locked out, who is enabled if need be."""
+    changes: dict[str, tuple[object, object]] = {}
+    if not person.active:
+        _let_back(session, person, by.now)
+        changes["active"] = (False, True)
+    _record(session, by, "people.reset", person, changes)
+    return _new_link(session, person, by.now)
 
 
 def invited(session: Session, token: str, now: datetime) -> User:
@@ -137,18 +223,55 @@ def _add(session: Session, *, name: str, login: str, role: Role, now: datetime) 
     return person
 
 
-def _record(session: Session, by: Author, action: str, person: User) -> None:
+def _refuse_locking_out(session: Session, person: User, by: Author) -> None:
+    """Somebody is left who administers, and nobody shuts their own door. Raises RefusedError.
+
+    Two administrators may do it to each other at once: it is asked in the transaction that writes,
+    and where transactions write side by side the second waits for the first.
+    """
+    administrators = session.scalars(
+        select(User.id)
+        .where(User.role == Role.ADMINISTRATOR, User.active)
+        .order_by(User.id)
+        .with_for_update()
+    ).all()
+    if list(administrators) == [person.id]:
+        raise RefusedError("person", "last_administrator", name=person.name)
+    if person.id == by.user_id:
+        raise RefusedError("person", "not_yourself")
+
+
+def _let_back(session: Session, person: User, now: datetime) -> None:
+    person.active = True
+    session.flush()
+    # The sweep looks at them within a second, and they are watched again.
+    session.execute(update(Mailbox).where(Mailbox.user_id == person.id).values(next_contact_at=now))
+    outbox.keep_held(session, person, now)
+    outbox.hold_and_release(session)
+
+
+def _new(person: User) -> dict[str, tuple[object, object]]:
+    return {
+        "name": (None, person.name),
+        "login": (None, person.login),
+        "role": (None, person.role.name),
+    }
+
+
+def _record(
+    session: Session,
+    by: Author,
+    action: str,
+    person: User,
+    changes: Mapping[str, tuple[object, object]],
+) -> None:
     changelog.record(
         session,
         by,
         action,
         subject=f"person:{person.id}",
         subject_name=person.name,
-        changes={
-            "name": (None, person.name),
-            "login": (None, person.login),
-            "role": (None, person.role.name),
-        },
+        changes=changes,
     )
 
 

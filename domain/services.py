@@ -1,27 +1,30 @@
 """Mail services: the standard ones, and those the company adds and edits."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from cryptography import x509
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from domain import changelog
+from domain import changelog, notices
 from domain.changelog import Author
 from domain.errors import NotFoundError, RefusedError
 from domain.lines import is_one_line
+from mail.certificates import facts, pem_of
 from mail.connection import Server
+from mail.domain_name import parse_domain
+from mail.errors import RuleError
 from mail.security import Security, check_security
 from mail.server_string import Protocol, ServerAddress
+from models.changelog import ChangeLogEntry
 from models.mailboxes import Mailbox, MailboxState
-from models.services import MailService, Servers
+from models.services import LoginForm, MailService, OwnServers, Servers
 
 NAME_LONGEST = 100
 CA_LONGEST = 65_536
+DOMAINS_MOST = 200
+_HOSTS = {"imap_server", "smtp_server"}
 _CONNECTION = {"imap_server", "imap_security", "smtp_server", "smtp_security", "ca"}
 
 
@@ -43,6 +46,9 @@ class ServiceSettings:
     smtp: ServerSettings
     ca_pem: str = ""
     process_default: bool = True
+    imap_login_form: LoginForm = LoginForm.ADDRESS
+    smtp_login_form: LoginForm = LoginForm.ADDRESS
+    domains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,18 +59,24 @@ class Listed:
 
 def listed(session: Session) -> list[Listed]:
     """Every service that is not deleted, in the order of the page, with its mailboxes counted."""
-    mailboxes = (
-        select(func.count(Mailbox.id))
-        .where(Mailbox.service_id == MailService.id)
-        .correlate(MailService)
-        .scalar_subquery()
-    )
-    rows = session.execute(
-        select(MailService, mailboxes)
+    rows = session.scalars(
+        select(MailService)
         .where(MailService.deleted_at.is_(None))
         .order_by(MailService.standard.desc(), MailService.position, MailService.name_key)
     )
-    return [Listed(service, count) for service, count in rows]
+    counted = session.execute(
+        select(Mailbox.service_id, func.count())
+        .where(Mailbox.service_id.is_not(None))
+        .group_by(Mailbox.service_id)
+    )
+    used = {service_id: count for service_id, count in counted}  # noqa: C416 - rows are no pairs
+    return [Listed(service, used.get(service.id, 0)) for service in rows]
+
+
+def listed_one(session: Session, service: MailService) -> Listed:
+    """One row of the page."""
+    used = select(func.count()).where(Mailbox.service_id == service.id)
+    return Listed(service, session.scalar(used) or 0)
 
 
 def choosable(session: Session) -> list[MailService]:
@@ -86,26 +98,46 @@ def find(session: Session, service_id: int) -> MailService:
     return service
 
 
+def find_additional(session: Session, service_id: int) -> MailService:
+    """Raises NotFoundError, also for a standard one, which cannot be deleted."""
+    service = find(session, service_id)
+    if service.standard:
+        raise NotFoundError
+    return service
+
+
+def own_servers(imap: ServerSettings, smtp: ServerSettings, ca_pem: str = "") -> OwnServers:
+    """A pair of servers of no service. Raises RuleError."""
+    for protocol, server in ((Protocol.IMAP, imap), (Protocol.SMTP, smtp)):
+        check_security(
+            protocol, server.address.port, server.security, non_standard=server.non_standard
+        )
+    own = OwnServers()
+    _apply_servers(own, imap, smtp, _certificates(ca_pem))
+    return own
+
+
 def add(session: Session, settings: ServiceSettings, by: Author) -> MailService:
     """Raises RefusedError."""
     _check(session, settings, None)
-    service = MailService(sign_in=["password"], domains=[])
+    service = MailService(sign_in=["password"])
     _apply(service, settings)
     session.add(service)
     session.flush()
     changes = {field: (None, value) for field, value in _logged(service).items()}
-    _record(session, by, "services.add", service, changes)
+    record(session, by, "services.add", service, changes)
     return service
 
 
 def edit(session: Session, service: MailService, settings: ServiceSettings, by: Author) -> bool:
-    """Whether anything changed. Of a standard service only the process default can.
+    """Whether anything changed. Of a standard service only process default and domains can.
 
-    Mailboxes go on with the new parameters at their next contact. Raises RefusedError.
+    Mailboxes go on with the new parameters at their next contact; their owners are told of
+    another host. Raises RefusedError.
     """
     before = _logged(service)
     if service.standard:
-        service.process_default = settings.process_default
+        _apply_what_is_ours(service, settings)
     else:
         _check(session, settings, service)
         _apply(service, settings)
@@ -119,7 +151,10 @@ def edit(session: Session, service: MailService, settings: ServiceSettings, by: 
     session.flush()
     if _CONNECTION.intersection(changes):
         _try_mailboxes_again(session, service, by.now)
-    _record(session, by, "services.edit", service, changes)
+    hosts = {name: change for name, change in changes.items() if name in _HOSTS}
+    if hosts:
+        notices.servers_changed(session, service, hosts, by.now)
+    record(session, by, "services.edit", service, changes)
     return True
 
 
@@ -141,6 +176,32 @@ def _try_mailboxes_again(session: Session, service: MailService, now: datetime) 
     session.flush()
 
 
+def hide(session: Session, service: MailService, by: Author) -> bool:
+    """Nobody can choose it any more; mailboxes work on. Whether anything changed."""
+    return _set_hidden(session, service, by, hidden=True)
+
+
+def show(session: Session, service: MailService, by: Author) -> bool:
+    """Whether anything changed."""
+    return _set_hidden(session, service, by, hidden=False)
+
+
+def changes_since(session: Session, service: MailService, version: int) -> list[ChangeLogEntry]:
+    """Who changed what since a window was filled with that version, oldest first."""
+    edits = service.version - version
+    if edits <= 0:
+        return []
+    newest = session.scalars(
+        select(ChangeLogEntry)
+        .where(
+            ChangeLogEntry.subject == _subject(service), ChangeLogEntry.action == "services.edit"
+        )
+        .order_by(ChangeLogEntry.id.desc())
+        .limit(edits)
+    ).all()
+    return list(reversed(newest))
+
+
 def server_of(servers: Servers, protocol: Protocol) -> Server:
     """What ``mail/`` needs to know to connect."""
     address = servers.address(protocol)
@@ -153,8 +214,31 @@ def server_of(servers: Servers, protocol: Protocol) -> Server:
     )
 
 
+def _set_hidden(session: Session, service: MailService, by: Author, *, hidden: bool) -> bool:
+    if service.hidden is hidden:
+        return False
+    service.hidden = hidden
+    action = "services.hide" if hidden else "services.show"
+    record(session, by, action, service, {"hidden": (not hidden, hidden)})
+    session.flush()
+    return True
+
+
 def _check(session: Session, settings: ServiceSettings, present: MailService | None) -> None:
-    name = " ".join(settings.name.split())
+    check_name(session, settings.name, present)
+    for protocol, server in ((Protocol.IMAP, settings.imap), (Protocol.SMTP, settings.smtp)):
+        check_security(
+            protocol, server.address.port, server.security, non_standard=server.non_standard
+        )
+    _certificates(settings.ca_pem)
+
+
+def check_name(session: Session, text: str, present: MailService | None) -> str:
+    """The name without needless spaces, free among the services that are there.
+
+    Raises RefusedError.
+    """
+    name = " ".join(text.split())
     if not 1 <= len(name) <= NAME_LONGEST or not is_one_line(name):
         raise RefusedError("name", "service_name_length", longest=NAME_LONGEST)
     taken = session.scalar(
@@ -166,37 +250,50 @@ def _check(session: Session, settings: ServiceSettings, present: MailService | N
     )
     if taken is not None:
         raise RefusedError("name", "service_name_taken", name=name)
-    for protocol, server in ((Protocol.IMAP, settings.imap), (Protocol.SMTP, settings.smtp)):
-        check_security(
-            protocol, server.address.port, server.security, non_standard=server.non_standard
-        )
-    _certificates(settings.ca_pem)
+    return name
 
 
 def _certificates(pem: str) -> str:
-    """The certificates alone, without what people write around them. Raises RefusedError."""
-    if not pem.strip():
-        return ""
-    if len(pem) > CA_LONGEST or "PRIVATE KEY" in pem:
-        raise RefusedError("ca_pem", "ca_not_a_certificate")
-    try:
-        found = x509.load_pem_x509_certificates(pem.encode())
-    except ValueError as error:
-        raise RefusedError("ca_pem", "ca_not_a_certificate") from error
-    return "".join(one.public_bytes(Encoding.PEM).decode("ascii") for one in found)
+    """The certificates alone, without what people write around them. Raises RuleError."""
+    return pem_of(pem.encode()) if pem.strip() else ""
 
 
 def _apply(service: MailService, settings: ServiceSettings) -> None:
     service.name = " ".join(settings.name.split())
     service.name_key = service.name.casefold()
-    service.imap_host, service.imap_port = settings.imap.address.host, settings.imap.address.port
-    service.imap_security = settings.imap.security
-    service.imap_non_standard = settings.imap.non_standard
-    service.smtp_host, service.smtp_port = settings.smtp.address.host, settings.smtp.address.port
-    service.smtp_security = settings.smtp.security
-    service.smtp_non_standard = settings.smtp.non_standard
-    service.ca_pem = _certificates(settings.ca_pem)
+    _apply_servers(service, settings.imap, settings.smtp, _certificates(settings.ca_pem))
+    service.imap_login_form = settings.imap_login_form
+    service.smtp_login_form = settings.smtp_login_form
+    _apply_what_is_ours(service, settings)
+
+
+def _apply_servers(row: Servers, imap: ServerSettings, smtp: ServerSettings, ca_pem: str) -> None:
+    row.imap_host, row.imap_port = imap.address.host, imap.address.port
+    row.imap_security, row.imap_non_standard = imap.security, imap.non_standard
+    row.smtp_host, row.smtp_port = smtp.address.host, smtp.address.port
+    row.smtp_security, row.smtp_non_standard = smtp.security, smtp.non_standard
+    row.ca_pem = ca_pem
+
+
+def _apply_what_is_ours(service: MailService, settings: ServiceSettings) -> None:
+    """What the company decides of any service, also of a standard one."""
     service.process_default = settings.process_default
+    service.domains = list(_domains(settings.domains))
+
+
+def _domains(typed: Iterable[str]) -> tuple[str, ...]:
+    """Each once, in A-labels. Raises RefusedError."""
+    found = dict.fromkeys(_domain(one) for one in typed if one.strip())
+    if len(found) > DOMAINS_MOST:
+        raise RefusedError("domains", "domains_many", most=DOMAINS_MOST)
+    return tuple(found)
+
+
+def _domain(text: str) -> str:
+    try:
+        return parse_domain(text)
+    except RuleError as error:
+        raise RefusedError("domains", error.code, **error.parameters) from error
 
 
 def _logged(service: MailService) -> dict[str, object]:
@@ -210,18 +307,18 @@ def _logged(service: MailService) -> dict[str, object]:
         "smtp_non_standard": service.smtp_non_standard,
         "ca": _fingerprints(service.ca_pem),
         "process_default": service.process_default,
+        "imap_login_form": service.imap_login_form.name,
+        "smtp_login_form": service.smtp_login_form.name,
+        "domains": list(service.domains),
     }
 
 
 def _fingerprints(pem: str) -> str:
     """A certificate is told from another by its fingerprint; the log need not hold it whole."""
-    if not pem:
-        return ""
-    found = x509.load_pem_x509_certificates(pem.encode())
-    return ", ".join(certificate.fingerprint(SHA256()).hex() for certificate in found)
+    return ", ".join(one.fingerprint for one in facts(pem))
 
 
-def _record(
+def record(
     session: Session,
     by: Author,
     action: str,
@@ -232,7 +329,11 @@ def _record(
         session,
         by,
         action,
-        subject=f"service:{service.id}",
+        subject=_subject(service),
         subject_name=service.name,
         changes=changes,
     )
+
+
+def _subject(service: MailService) -> str:
+    return f"service:{service.id}"

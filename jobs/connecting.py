@@ -1,34 +1,39 @@
-"""The connection test: a real IMAP login and SMTP AUTH, step by step, while the page watches."""
+"""The connection test: real sessions with both servers, step by step, while the page watches."""
 
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 
 from domain import connecting
+from domain.errors import NotFoundError
 from domain.mailboxes import Target
 from domain.secrets import SecretLostError
 from jobs.context import Job
 from jobs.fail_points import fail_point
-from mail.diagnosis import try_imap, try_smtp
+from mail import certificates, diagnosis
+from mail.connection import Credentials, Server
 from mail.server_errors import MailServerError, Step
 from mail.server_string import Protocol
+from models.mailboxes import ConnectionPurpose
 
 log = logging.getLogger(__name__)
 
 
 def run_test(job: Job, test_id: int) -> int | None:
-    """Tries both servers; connects the mailbox and returns its id when both let us in."""
+    """Tries both servers; returns the id of the mailbox that comes of it, if one does."""
     try:
         with job.step() as session:
-            target = connecting.claim_test(session, test_id, job.ring)
+            claimed = connecting.claim_test(session, test_id, job.ring)
     except SecretLostError:
         with job.step() as session:
             connecting.give_up_test(session, test_id, "secret_lost")
         return None
-    if target is None:
+    if claimed is None:
         return None
+    target, purpose = claimed
     try:
-        return _try(job, test_id, target)
+        return _finish(job, test_id, purpose) if _try(job, test_id, target, purpose) else None
     except Exception:
         # A page watches it. The runner writes the error to the log.
         with job.step() as session:
@@ -36,21 +41,72 @@ def run_test(job: Job, test_id: int) -> int | None:
         raise
 
 
-def _try(job: Job, test_id: int, target: Target) -> int | None:
-    for protocol, server, credentials, attempt in (
-        (Protocol.IMAP, target.imap, target.credentials, try_imap),
-        (Protocol.SMTP, target.smtp, target.smtp_credentials, try_smtp),
+def _try(job: Job, test_id: int, target: Target, purpose: ConnectionPurpose) -> bool:
+    for server, credentials in (
+        (target.imap, target.credentials),
+        (target.smtp, target.smtp_credentials),
     ):
         try:
-            attempt(server, credentials, job.network, _noting(job, test_id, protocol))
+            _try_server(job, test_id, server, credentials)
         except MailServerError as error:
+            protocol = server.protocol
             log.info("connection test %s: %s %s: %s", test_id, protocol, error.step, error.cause)
+            if purpose is ConnectionPurpose.TRY:
+                _find_out_more(job, test_id, server, error)
             with job.step() as session:
                 connecting.fail_test(session, test_id, protocol, error)
-            return None
+            return False
+    return True
+
+
+def _try_server(job: Job, test_id: int, server: Server, credentials: Credentials) -> None:
+    """Without a login it ends with what the server offers."""
+    note = _noting(job, test_id, server.protocol)
+    if not credentials.login:
+        offers = diagnosis.probe(server, job.network, note)
+        with job.step() as session:
+            connecting.note_findings(session, test_id, server.protocol.value, asdict(offers))
+    elif server.protocol is Protocol.IMAP:
+        diagnosis.try_imap(server, credentials, job.network, note)
+    else:
+        diagnosis.try_smtp(server, credentials, job.network, note)
+
+
+def _find_out_more(job: Job, test_id: int, server: Server, error: MailServerError) -> None:
+    """For an administrator: the security that works there, or the certificate that was shown."""
+    found: dict[str, object] = {}
+    if error.cause in diagnosis.SECURITY_CAUSES:
+        right = diagnosis.right_security(server, job.network)
+        if right is not None:
+            found = {"right_security": right.name}
+    elif error.step is Step.CERTIFICATE:
+        shown = certificates.presented(server, job.network) or ()
+        found = {
+            "certificates": [
+                {
+                    **asdict(one),
+                    "not_before": one.not_before.isoformat(),
+                    "not_after": one.not_after.isoformat(),
+                }
+                for one in shown
+            ]
+        }
+    if found:
+        with job.step() as session:
+            connecting.note_findings(session, test_id, server.protocol.value, found)
+
+
+def _finish(job: Job, test_id: int, purpose: ConnectionPurpose) -> int | None:
     fail_point("connecting.tried")
     with job.step() as session:
-        return connecting.connect(session, test_id, job.ring, job.clock()).id
+        if purpose is ConnectionPurpose.TRY:
+            connecting.succeed(session, test_id)
+            return None
+        try:
+            return connecting.connect(session, test_id, job.ring, job.clock()).id
+        except NotFoundError:  # the mailbox went while its new password was being tried
+            connecting.give_up_test(session, test_id, connecting.NOT_TRIED)
+            return None
 
 
 def _noting(job: Job, test_id: int, protocol: Protocol) -> Callable[[Step], None]:

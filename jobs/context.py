@@ -1,4 +1,7 @@
-"""What every runner is given: sessions, keys, the store, the network, a clock."""
+"""What every runner is given: sessions, keys, the store, the network, a clock.
+
+``dns`` and ``web`` are where *Find settings* asks.
+"""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -11,6 +14,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from domain.secrets import KeyRing
 from jobs.parsers import Parser
 from mail.connection import Network
+from mail.dns_records import Dns
+from mail.http import Web
 from models.source_store import SourceStore
 
 
@@ -22,6 +27,8 @@ class Job:
     network: Network
     parser: Parser
     clock: Callable[[], datetime]
+    dns: Dns = field(default_factory=Dns)
+    web: Web = field(default_factory=Web)
     worker: uuid.UUID = field(default_factory=uuid.uuid4)
 
     @contextmanager

@@ -35,7 +35,7 @@ def send(job: Job, outgoing_id: int) -> None:
         try:
             _send_or_put_back(job, dispatch)
         except ConflictError:
-            log.warning("outgoing %s is no longer ours: another worker took it over", outgoing_id)
+            log.warning("outgoing %s is no longer ours, or no longer to be sent", outgoing_id)
     _copy_to_sent(job, outgoing_id)
 
 
@@ -83,7 +83,9 @@ def _say(
     def before_content() -> None:
         fail_point("outbox.data_starts")
         with job.step() as session:
-            outbox.start_data(session, dispatch.id, job.worker)
+            started = outbox.start_data(session, dispatch.id, job.worker)
+        if not started:
+            raise ConflictError("not_to_be_sent")
         fail_point("outbox.data_started")
 
     return results, smtp.data(raw, before_content)

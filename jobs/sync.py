@@ -2,8 +2,12 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from sqlalchemy.orm import Session
 
 from domain import mailboxes
+from domain.errors import MailboxGoneError
 from domain.mailboxes import Target
 from domain.secrets import SecretLostError
 from domain.sync import changes, folder, folders
@@ -19,10 +23,6 @@ from models.messages import FlagChange, Folder, FolderRole
 log = logging.getLogger(__name__)
 
 PORTION_BYTES = 8 * 1024 * 1024  # of one batch that are held, parsed and committed at once
-
-
-class MailboxGoneError(Exception):
-    """The mailbox or folder was removed here while its server was being asked."""
 
 
 def sync_mailbox(job: Job, mailbox_id: int) -> bool:
@@ -42,22 +42,32 @@ def sync_mailbox(job: Job, mailbox_id: int) -> bool:
     try:
         with open_session(target.imap, target.credentials, job.network) as imap:
             _follow_all(job, imap, target)
-    except MailboxGoneError:
-        log.info("mailbox %s was removed while it was being synchronised", mailbox_id)
-    except MailServerError as error:
-        log.warning("mailbox %s: %s: %s", mailbox_id, error.step, error.cause)
-        with job.step() as session:
-            mailboxes.note_trouble(session, mailbox_id, error, job.clock())
-    else:
-        with job.step() as session:
+        with _still(job, target) as session:
             mailboxes.note_contact(session, mailbox_id, job.clock())
         return True
+    except MailboxGoneError:
+        log.info("mailbox %s was changed while it was being synchronised", mailbox_id)
+    except MailServerError as error:
+        log.warning("mailbox %s: %s: %s", mailbox_id, error.step, error.cause)
+        with suppress(MailboxGoneError), _still(job, target) as session:
+            mailboxes.note_trouble(session, mailbox_id, error, job.clock())
     return False
+
+
+@contextmanager
+def _still(job: Job, target: Target) -> Iterator[Session]:
+    """A step that writes only while the mailbox is reached as it was when we signed in.
+
+    Raises MailboxGoneError.
+    """
+    with job.step() as session:
+        mailboxes.require_current(session, target)
+        yield session
 
 
 def _follow_all(job: Job, imap: ImapSession, target: Target) -> None:
     remote = imap.folders()
-    with job.step() as session:
+    with _still(job, target) as session:
         ours, changed = folders.follow(session, target.id, remote)
         if changed:
             mailboxes.touch(session, target.id)
@@ -106,11 +116,11 @@ def _replay(job: Job, imap: ImapSession, target: Target) -> None:
                 raise
             log.warning("mailbox %s: folder %s: %s", target.id, replay.folder_id, error.cause)
             if error.cause is Cause.REFUSED:
-                with job.step() as session:
+                with _still(job, target) as session:
                     changes.refused(session, replay)
         else:
             if told:
-                with job.step() as session:
+                with _still(job, target) as session:
                     changes.done(session, replay.ids)
 
 
@@ -128,7 +138,7 @@ def _tell(imap: ImapSession, replay: Replay) -> bool:
 
 def _follow_folder(job: Job, imap: ImapSession, target: Target, ours: Folder) -> None:
     announced = _announced(imap.select(ours.name, readonly=True))
-    with job.step() as session:
+    with _still(job, target) as session:
         row = _row(session.get(Folder, ours.id))
         what = visit(folder.known(row), announced)
         if what is Visit.RENUMBERED:
@@ -144,7 +154,7 @@ def _follow_folder(job: Job, imap: ImapSession, target: Target, ours: Folder) ->
         announced = _announced(imap.select(ours.name, readonly=True))
         todo = _look(job, imap, row)
     _apply(job, imap, target, row.id, todo)
-    with job.step() as session:
+    with _still(job, target) as session:
         row = _row(session.get(Folder, ours.id))
         before = row.total
         folder.finish(session, row, announced)
@@ -165,7 +175,7 @@ def _look(job: Job, imap: ImapSession, row: Folder) -> Plan:
 
 def _apply(job: Job, imap: ImapSession, target: Target, folder_id: int, todo: Plan) -> None:
     if todo.forget or todo.reflag:
-        with job.step() as session:
+        with _still(job, target) as session:
             row = _row(session.get(Folder, folder_id))
             folder.forget(session, row, todo.forget)
             folder.reflag(session, row, todo.reflag)
@@ -174,7 +184,7 @@ def _apply(job: Job, imap: ImapSession, target: Target, folder_id: int, todo: Pl
         for portion in _portions(imap.fetch(batch)):
             arrived = _read(job, target, portion)
             fail_point("sync.source_kept")
-            with job.step() as session:
+            with _still(job, target) as session:
                 row = _row(session.get(Folder, folder_id))
                 folder.store(session, row, arrived)
                 mailboxes.touch(session, target.id)

@@ -9,6 +9,8 @@ MAILBOX = "mailbox"
 CONNECTION_TEST = "connection_test"
 OUTGOING = "outgoing"
 PREPARE = "prepare"
+SEARCH = "search"
+REMOVING = "removing"
 
 TASK = "look"
 
@@ -29,8 +31,14 @@ class Tasks:
     def connection_test(self, test_id: int) -> None:
         self._look(CONNECTION_TEST, test_id)
 
+    def search(self, search_id: int) -> None:
+        self._look(SEARCH, search_id)
+
     def outgoing(self, outgoing_id: int) -> None:
         self._look(OUTGOING, outgoing_id)
 
     def prepare(self, message_id: int) -> None:
         self._look(PREPARE, message_id)
+
+    def removing(self, mailbox_id: int) -> None:
+        self._look(REMOVING, mailbox_id)

@@ -1,13 +1,16 @@
 """Watches inboxes with IDLE (RFC 2177), so that new mail is seen at once and not at the next poll.
 
-One thread per watched mailbox. A server without IDLE, or that ends it, is left to the poll.
+One thread per watched mailbox. A server without IDLE, or that ends it, is left to the poll. The
+sweep says which mailboxes may be connected to, and how: a watch that began otherwise ends within
+one turn.
 """
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from domain import mailboxes
+from domain.mailboxes import Target
 from domain.secrets import SecretLostError
 from jobs.context import Job
 from mail.imap.client import open_session
@@ -27,11 +30,21 @@ class Watcher:
         self._job = job
         self._wake = wake
         self._watched: set[int] = set()
+        self._current: Mapping[int, str] | None = None
         self._lock = threading.Lock()
         self._stopping = threading.Event()
 
     def stop(self) -> None:
         self._stopping.set()
+
+    @property
+    def watched(self) -> list[int]:
+        with self._lock:
+            return list(self._watched)
+
+    def keep(self, current: Mapping[int, str]) -> None:
+        """Ends every watch whose mailbox is not among these, or is signed in to in another way."""
+        self._current = current
 
     def watch(self, mailbox_id: int) -> None:
         """Begins to watch a mailbox, unless it is watched already."""
@@ -70,5 +83,13 @@ class Watcher:
             for _ in range(TURNS):
                 if self._stopping.is_set():
                     return
+                if self._is_over(target):
+                    # With other servers or another password, the visit leads to a new watch.
+                    self._wake(mailbox_id)
+                    return
                 if imap.idle(TURN_SECONDS):
                     self._wake(mailbox_id)
+
+    def _is_over(self, target: Target) -> bool:
+        current = self._current
+        return current is not None and current.get(target.id) != target.sign_in_print

@@ -10,13 +10,15 @@ from typing import IO
 
 from huey import Huey
 
-from domain import connecting, mailboxes, messages, outbox
+from domain import connecting, mailboxes, messages, outbox, removal, searching
 from jobs import tasks
 from jobs.connecting import run_test
 from jobs.context import Job
 from jobs.outbox import send
 from jobs.preparing import prepare
+from jobs.removing import remove
 from jobs.runner import Runner
+from jobs.searching import run_search
 from jobs.sync import sync_mailbox
 from jobs.watcher import Watcher
 from mail import safe_html
@@ -24,6 +26,8 @@ from mail import safe_html
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 1.0
+# Between two batches of a removal. Whoever waits for SQLite to write looks every 100 ms.
+REMOVAL_PAUSE_SECONDS = 0.15
 STOP_SECONDS = 8.0
 LOCK_FILE = "worker.lock"
 LOCK_TRIES = 5
@@ -42,6 +46,9 @@ class Worker:
         self._tests = Runner("connection-test", self._test, threads=4)
         self._outbox = Runner("outbox", lambda key: send(job, key), threads=4)
         self._prepare = Runner("prepare", lambda key: prepare(job, key), threads=1)
+        self._searches = Runner("search", lambda key: run_search(job, key), threads=2)
+        self._removing = Runner("removing", self._remove, threads=1)
+        self._visited: set[int] = set()
         self._watcher = Watcher(job, self._sync.wake)
         self._sweeper = threading.Thread(target=self._sweep_often, name="sweep", daemon=True)
 
@@ -52,6 +59,8 @@ class Worker:
             tasks.CONNECTION_TEST: self._tests.wake,
             tasks.OUTGOING: self._outbox.wake,
             tasks.PREPARE: self._prepare.wake,
+            tasks.SEARCH: self._searches.wake,
+            tasks.REMOVING: self._removing.wake,
         }
 
     def start(self) -> None:
@@ -59,16 +68,25 @@ class Worker:
         with self._job.step() as session:
             connecting.release_tests(session)
             mailboxes.look_soon(session, self._job.clock())
+            searching.release(session)
             outbox.release(session, self._job.clock())
-        for runner in (self._sync, self._tests, self._outbox, self._prepare):
+        for runner in (self._sync, self._tests, self._searches, self._outbox, self._prepare):
             runner.start()
+        self._removing.start()
         self._sweeper.start()
 
     def stop(self) -> None:
         self._stopping.set()
         self._watcher.stop()
         # A message that is cut off has to be decided about by its sender: it may take all the time.
-        runners = (self._outbox, self._tests, self._sync, self._prepare)
+        runners = (
+            self._outbox,
+            self._tests,
+            self._searches,
+            self._sync,
+            self._prepare,
+            self._removing,
+        )
         for runner in runners:
             runner.take_no_more()
         deadline = monotonic() + STOP_SECONDS
@@ -77,25 +95,37 @@ class Worker:
 
     def sweep(self) -> None:
         """Wakes a runner for every row whose time has come."""
-        now = self._job.clock()
+        now, watched = self._job.clock(), self._watcher.watched
         with self._job.step() as session:
             outbox.hold_and_release(session)
             connecting.end_old_tests(session, now)
             connecting.forget_old_passwords(session, now)
+            searching.forget_old(session, now)
             waiting = connecting.waiting_tests(session)
+            searches = searching.waiting(session)
             due = mailboxes.due(session, now)
             outgoing = outbox.due(session, now)
+            followed = mailboxes.followed(session, watched)
+            going = removal.waiting(session)
+        self._watcher.keep(followed)
         for keys, runner in (
             (waiting, self._tests),
+            (searches, self._searches),
             (due, self._sync),
             (outgoing, self._outbox),
+            (going, self._removing),
         ):
             for key in keys:
                 runner.wake_idle(key)
 
     def _synchronise(self, mailbox_id: int) -> None:
+        self._visited.add(mailbox_id)
+        try:
+            worked = sync_mailbox(self._job, mailbox_id)
+        finally:
+            self._visited.discard(mailbox_id)
         # One that was refused is left alone: watching would sign in once more.
-        if sync_mailbox(self._job, mailbox_id):
+        if worked:
             self._watcher.watch(mailbox_id)
             self._prepare_newest(mailbox_id)
 
@@ -105,6 +135,15 @@ class Worker:
             newest = messages.unprepared(session, mailbox_id, safe_html.VERSION)
         for message_id in newest:
             self._prepare.wake(message_id)
+
+    def _remove(self, mailbox_id: int) -> None:
+        """A batch at a time: others write in between, and the worker can stop."""
+        # A visit that began before may yet keep a source, and has to end first.
+        if mailbox_id in self._visited:
+            return
+        if remove(self._job, mailbox_id):
+            self._stopping.wait(REMOVAL_PAUSE_SECONDS)
+            self._removing.wake(mailbox_id)
 
     def _test(self, test_id: int) -> None:
         mailbox_id = run_test(self._job, test_id)

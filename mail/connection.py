@@ -18,6 +18,7 @@ from threading import Thread
 from time import monotonic
 from typing import Any, Final
 
+from mail.address_policy import may_reach
 from mail.mail_socket import MailSocket, wait_for
 from mail.security import Security
 from mail.server_errors import Cause, MailServerError, Step
@@ -34,7 +35,9 @@ __all__ = [
     "UnsendableError",
     "ignore_step",
     "open_socket",
+    "open_tcp",
     "require_one_line",
+    "shake_hands",
     "start_tls",
 ]
 
@@ -48,6 +51,8 @@ _CERTIFICATE_CAUSES: Final = {
     64: Cause.CERTIFICATE_WRONG_NAME,  # X509_V_ERR_IP_ADDRESS_MISMATCH
     **dict.fromkeys(_UNTRUSTED, Cause.CERTIFICATE_UNTRUSTED),
 }
+# OpenSSL says so of what does not begin like a record (RFC 8446, section 5.1): a greeting, HTTP.
+_NO_TLS_RECORD: Final = "WRONG_VERSION_NUMBER"
 
 # Family, kind, protocol, canonical name, address: what getaddrinfo answers.
 _Address = tuple[int, int, int, str, tuple[Any, ...]]
@@ -55,13 +60,18 @@ _Address = tuple[int, int, int, str, tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Server:
-    """How to reach one server. ``ca_pem`` is trusted beside the machine's own authorities."""
+    """How to reach one server. ``ca_pem`` is trusted beside the machine's own authorities.
+
+    ``networks`` is None where it may be anywhere; else all its addresses have to be public or in
+    one of these (see mail/address_policy.py), or nothing is connected to.
+    """
 
     protocol: Protocol
     host: str
     port: int
     security: Security
     ca_pem: str | None = field(default=None, repr=False)
+    networks: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -148,8 +158,10 @@ def open_socket(
     MailServerError.
     """
     deadline = monotonic() + network.connect_seconds
-    addresses = _resolve(server, network, deadline)
+    addresses = _resolve(server.host, server.port, network, deadline)
     on_step(Step.NAME)
+    if server.networks is not None:
+        _require_allowed(addresses, server.networks)
     opened = _connect(addresses, deadline)
     try:
         on_step(Step.PORT)
@@ -166,6 +178,24 @@ def open_socket(
         raise
 
 
+def open_tcp(
+    host: str,
+    port: int,
+    network: Network,
+    is_allowed: Callable[[str], bool] | None = None,
+) -> socket.socket:
+    """Resolves and connects to what need not be a mail server, within ``connect_seconds``.
+
+    ``is_allowed`` says which IP addresses of a name are tried; the one that the operator's table
+    gives always is. Raises MailServerError.
+    """
+    deadline = monotonic() + network.connect_seconds
+    addresses = _resolve(host, port, network, deadline)
+    if is_allowed is not None and host.lower() not in network.hosts:
+        addresses = [address for address in addresses if is_allowed(str(address[4][0]))]
+    return _connect(addresses, deadline)
+
+
 def start_tls(
     line: MailSocket,
     server: Server,
@@ -175,20 +205,20 @@ def start_tls(
     """Encrypts a connection whose server just agreed to STARTTLS, within ``connect_seconds``.
 
     Raises MailServerError: starttls_injected when the server said more than that, tls_failed,
-    timed_out, certificate_….
+    not_tls, timed_out, certificate_….
     """
     deadline = monotonic() + network.connect_seconds
     line.change_socket(lambda opened: _encrypt(opened, server, deadline, on_step))
 
 
-def _resolve(server: Server, network: Network, deadline: float) -> Sequence[_Address]:
+def _resolve(host: str, port: int, network: Network, deadline: float) -> Sequence[_Address]:
     """In a thread, because getaddrinfo waits as long as the resolver likes (up to minutes)."""
-    host = network.hosts.get(server.host.lower(), server.host)
+    name = network.hosts.get(host.lower(), host)
     answers: SimpleQueue[Sequence[_Address]] = SimpleQueue()
 
     def ask() -> None:
         try:
-            answers.put(socket.getaddrinfo(host, server.port, type=socket.SOCK_STREAM))
+            answers.put(socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
         except (OSError, ValueError, OverflowError):  # ValueError: not a name at all
             answers.put([])
 
@@ -200,6 +230,12 @@ def _resolve(server: Server, network: Network, deadline: float) -> Sequence[_Add
     if not addresses:
         raise MailServerError(Step.NAME, Cause.NAME_NOT_FOUND)
     return addresses[:_ADDRESSES_MOST]
+
+
+def _require_allowed(addresses: Sequence[_Address], networks: Sequence[str]) -> None:
+    """Each of them: a name that has a public address and one of ours is a trick."""
+    if not all(may_reach(str(address[4][0]), networks) for address in addresses):
+        raise MailServerError(Step.PORT, Cause.UNREACHABLE)
 
 
 def _connect(addresses: Sequence[_Address], deadline: float) -> socket.socket:
@@ -248,7 +284,7 @@ def _encrypt(
     except OSError:  # closed meanwhile
         raise MailServerError(Step.ENCRYPTION, Cause.TLS_FAILED) from None
     try:
-        objection = _shake_hands(wrapped, deadline)
+        objection = shake_hands(wrapped, deadline)
         on_step(Step.ENCRYPTION)
         if objection is not None:
             raise MailServerError(Step.CERTIFICATE, objection)
@@ -259,7 +295,7 @@ def _encrypt(
     return wrapped
 
 
-def _shake_hands(wrapped: ssl.SSLSocket, deadline: float) -> Cause | None:
+def shake_hands(wrapped: ssl.SSLSocket, deadline: float) -> Cause | None:
     """What is wrong with the certificate, if anything. Raises MailServerError for the rest.
 
     One deadline for the whole handshake: a socket's timeout begins again at every byte.
@@ -274,8 +310,10 @@ def _shake_hands(wrapped: ssl.SSLSocket, deadline: float) -> Cause | None:
             event = select.POLLOUT
         except ssl.SSLCertVerificationError as error:
             return _CERTIFICATE_CAUSES.get(error.verify_code, Cause.CERTIFICATE_REFUSED)
-        except OSError:
-            raise MailServerError(Step.ENCRYPTION, Cause.TLS_FAILED) from None
+        except OSError as error:
+            no_record = getattr(error, "reason", None) == _NO_TLS_RECORD
+            cause = Cause.NOT_TLS if no_record else Cause.TLS_FAILED
+            raise MailServerError(Step.ENCRYPTION, cause) from None
         else:
             return None
         wait_for(wrapped, event, deadline - monotonic())

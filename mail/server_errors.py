@@ -1,6 +1,7 @@
 """What can go wrong with a mail server: the step, the cause, and the server's own words."""
 
 import re
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Final
 
@@ -17,6 +18,7 @@ class Step(StrEnum):
     GREETING = "greeting"
     LOGIN = "login"
     INBOX = "inbox"
+    CAPABILITIES = "capabilities"  # the end of a test without a login
 
 
 class Cause(StrEnum):
@@ -27,6 +29,8 @@ class Cause(StrEnum):
     CONNECTION_TIMED_OUT = "connection_timed_out"
     UNREACHABLE = "unreachable"
     TLS_FAILED = "tls_failed"
+    NOT_TLS = "not_tls"  # plain text where TLS was expected
+    TLS_WANTED = "tls_wanted"  # the server waits for TLS where plain text was expected
     CERTIFICATE_EXPIRED = "certificate_expired"
     CERTIFICATE_WRONG_NAME = "certificate_wrong_name"
     CERTIFICATE_UNTRUSTED = "certificate_untrusted"
@@ -34,9 +38,14 @@ class Cause(StrEnum):
     STARTTLS_MISSING = "starttls_missing"
     STARTTLS_INJECTED = "starttls_injected"
     PREAUTH = "preauth"
-    BAD_GREETING = "bad_greeting"
+    BAD_GREETING = "bad_greeting"  # not a server of this protocol; if known, what else it is:
+    IMAP_ANSWERS = "imap_answers"
+    SMTP_ANSWERS = "smtp_answers"
+    HTTP_ANSWERS = "http_answers"
     LOGIN_REFUSED = "login_refused"
     LOGIN_DISABLED = "login_disabled"  # there is no way to sign in with a password here
+    AUTH_MISSING = "auth_missing"  # an SMTP server that lets nobody sign in
+    OAUTH_WANTED = "oauth_wanted"
     APP_PASSWORD_WANTED = "app_password_wanted"  # noqa: S105 - the name of a cause
     OVER_QUOTA = "over_quota"
     THROTTLED = "throttled"
@@ -59,6 +68,8 @@ _NEEDS_PERSON: Final = frozenset(
         Cause.PREAUTH,
         Cause.LOGIN_REFUSED,
         Cause.LOGIN_DISABLED,
+        Cause.AUTH_MISSING,
+        Cause.OAUTH_WANTED,
         Cause.APP_PASSWORD_WANTED,
         Cause.OVER_QUOTA,
         Cause.INBOX_MISSING,
@@ -124,9 +135,14 @@ _SPOKEN: Final = (
         ),
     ),
     # Microsoft: "5.7.139 Authentication unsuccessful, basic authentication is disabled".
-    (Cause.LOGIN_DISABLED, re.compile(r"\bbasic auth\w* is (disabled|blocked)", re.I)),
+    (Cause.OAUTH_WANTED, re.compile(r"\bbasic auth\w* is (disabled|blocked)", re.I)),
+    # Microsoft, with the same code: "SmtpClientAuthentication is disabled for the Tenant".
+    (Cause.LOGIN_DISABLED, re.compile(r"\bsmtpclientauth\w* is disabled", re.I)),
     (Cause.UNAVAILABLE, re.compile(r"\btemporar(y|ily)\b", re.I)),
 )
+
+# RFC 7628, and what Google had before it and Microsoft took over.
+_OAUTH: Final = frozenset({"OAUTHBEARER", "XOAUTH2"})
 
 
 def spoken_cause(words: str, otherwise: Cause) -> Cause:
@@ -135,3 +151,10 @@ def spoken_cause(words: str, otherwise: Cause) -> Cause:
         if pattern.search(words):
             return cause
     return otherwise
+
+
+def no_password_cause(mechanisms: Collection[str]) -> Cause:
+    """Why no password can be used where only these SASL mechanisms are offered, if any."""
+    return (
+        Cause.OAUTH_WANTED if mechanisms and _OAUTH.issuperset(mechanisms) else Cause.LOGIN_DISABLED
+    )

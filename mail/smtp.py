@@ -10,7 +10,6 @@ import logging
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Final, Self
 
 import idna
@@ -27,7 +26,14 @@ from mail.connection import (
 )
 from mail.mail_socket import MailSocket
 from mail.security import Security
-from mail.server_errors import Cause, MailServerError, Step, clean_words, spoken_cause
+from mail.server_errors import (
+    Cause,
+    MailServerError,
+    Step,
+    clean_words,
+    no_password_cause,
+    spoken_cause,
+)
 
 log = logging.getLogger(__name__)
 
@@ -91,11 +97,7 @@ def open_smtp(
     credentials.require_sendable()
     session = SmtpSession(open_socket(server, network, on_step), network, credentials.hide_in)
     try:
-        session.greet(ehlo_name)
-        on_step(Step.GREETING)
-        if server.security is Security.STARTTLS:
-            session.encrypt(server, on_step)
-            session.say_hello(ehlo_name)
+        session.start(server, on_step, ehlo_name)
         session.sign_in(credentials)
         on_step(Step.LOGIN)
     except BaseException:
@@ -108,25 +110,21 @@ class SmtpSession:
     """One signed-in connection; a context manager that says QUIT. Not for two threads at once.
 
     Every method may raise MailServerError; UnsendableError (a ValueError) comes before anything
-    is sent. ``hide`` takes what nobody may read out of the server's words.
+    is sent. ``hide`` takes what nobody may read out of the server's words. ``extensions`` are what
+    the server offered last, in upper case: parameters by name (RFC 5321, section 4.1.1.1).
     """
 
     def __init__(self, line: MailSocket, network: Network, hide: Callable[[str], str]) -> None:
         self._line = line
         self._network = network
         self._hide = hide
-        self._extensions: dict[str, str] = {}
+        self.extensions: dict[str, str] = {}
         self._in_transaction = False
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self.quit()
         else:
@@ -143,7 +141,7 @@ class SmtpSession:
         """
         listed = list(dict.fromkeys(recipients))
         paths = {address: _path(address) for address in (sender, *listed)}
-        international = "SMTPUTF8" in self._extensions
+        international = "SMTPUTF8" in self.extensions
         if not (international or paths[sender].isascii()):
             raise self._line.failure(Cause.REFUSED)
         if self._in_transaction:
@@ -200,7 +198,16 @@ class SmtpSession:
     def close(self) -> None:
         self._line.close()
 
-    # How a session begins; open_smtp calls these in their order.
+    # How a session begins; open_smtp calls start and sign_in.
+
+    def start(self, server: Server, on_step: Callable[[Step], None], ehlo_name: str) -> None:
+        """The greeting, EHLO, and encryption exactly as configured."""
+        self.greet(ehlo_name)
+        on_step(Step.GREETING)
+        if server.security is Security.STARTTLS:
+            self.agree_on_tls()
+            start_tls(self._line, server, self._network, on_step)
+            self.say_hello(ehlo_name)
 
     def greet(self, ehlo_name: str) -> None:
         """The server's greeting, and EHLO."""
@@ -226,39 +233,42 @@ class SmtpSession:
             # Without EHLO there is no AUTH. FTP servers greet with 220, too.
             cause = Cause.UNAVAILABLE if reply.temporary else Cause.BAD_GREETING
             raise self._line.failure(cause, reply.words)
-        self._extensions = {}
+        self.extensions = {}
         for _, words in lines[1:]:
             # "AUTH=PLAIN LOGIN" is how it was written before RFC 2554.
             name, _, parameters = words.replace("=", " ", 1).partition(" ")
-            known = self._extensions.get(name.upper(), "")
-            self._extensions[name.upper()] = f"{known} {parameters}".upper()
+            known = self.extensions.get(name.upper(), "")
+            self.extensions[name.upper()] = f"{known} {parameters}".upper()
 
-    def encrypt(self, server: Server, on_step: Callable[[Step], None]) -> None:
-        """STARTTLS (RFC 3207), or an error: never on in the clear."""
+    def agree_on_tls(self) -> None:
+        """STARTTLS (RFC 3207), or an error: never on in the clear. The handshake has to follow."""
         self._line.step = Step.ENCRYPTION
-        if "STARTTLS" not in self._extensions:
+        if "STARTTLS" not in self.extensions:
             raise self._line.failure(Cause.STARTTLS_MISSING)
         reply = self._command("STARTTLS")
         if reply.code != 220:
             raise self._line.failure(Cause.TLS_FAILED, reply.words)
-        start_tls(self._line, server, self._network, on_step)
+
+    def require_password_login(self) -> None:
+        """Raises MailServerError where no password is taken, before one is said."""
+        mechanisms = self.extensions.get("AUTH", "").split()
+        if not mechanisms:
+            raise self._line.failure(Cause.AUTH_MISSING)
+        if "PLAIN" not in mechanisms and "LOGIN" not in mechanisms:
+            raise self._line.failure(no_password_cause(mechanisms))
 
     def sign_in(self, credentials: Credentials) -> None:
         """AUTH PLAIN (RFC 4616) or, where that is not offered, AUTH LOGIN; both in UTF-8."""
         self._line.step = Step.LOGIN
-        mechanisms = self._extensions.get("AUTH", "").split()
-        if "PLAIN" in mechanisms:
+        self.require_password_login()
+        command, answers = "AUTH LOGIN", [credentials.login, credentials.password]
+        if "PLAIN" in self.extensions["AUTH"].split():
             command, answers = f"AUTH PLAIN {_base64(credentials.plain)}", []
-        elif "LOGIN" in mechanisms:
-            command = "AUTH LOGIN"
-            answers = [credentials.login.encode(), credentials.password.encode()]
-        else:
-            raise self._line.failure(Cause.LOGIN_DISABLED)
         reply = self._command(command)
         for answer in answers:
             if reply.code != 334:
                 break
-            reply = self._command(_base64(answer))
+            reply = self._command(_base64(answer.encode()))
         if reply.code != 235:
             raise self._line.failure(_login_cause(reply), reply.words)
 
@@ -270,9 +280,9 @@ class SmtpSession:
 
     def _options(self, size: int | None, *, utf8: bool) -> str:
         options = ""
-        if size is not None and "SIZE" in self._extensions:
+        if size is not None and "SIZE" in self.extensions:
             options += f" SIZE={size}"
-        if "8BITMIME" in self._extensions:  # RFC 6152: it may be, it need not be
+        if "8BITMIME" in self.extensions:  # RFC 6152: it may be, it need not be
             options += " BODY=8BITMIME"
         return f"{options} SMTPUTF8" if utf8 else options
 

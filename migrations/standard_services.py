@@ -37,12 +37,10 @@ def bring_up_to_date(connection: Connection, edition: str, before: str | None) -
         if row is None:
             connection.execute(table.insert().values(**values, **_at_first(provider)))
         elif row.standard:
-            if provider["name"] in former and _list(row.domains) == former[row.name]["domains"]:
-                values["domains"] = json.dumps(provider["domains"])
+            if provider["name"] in former and row.domains == former[row.name]["domains"]:
+                values["domains"] = provider["domains"]
             changed = {
-                column: value
-                for column, value in values.items()
-                if _plain(getattr(row, column)) != value
+                column: value for column, value in values.items() if getattr(row, column) != value
             }
             if changed:
                 grown = table.update().where(table.c.id == row.id)
@@ -58,7 +56,7 @@ def _read(edition: str) -> list[dict[str, Any]]:
 def _fixed(provider: dict[str, Any]) -> dict[str, Any]:
     """What nobody but the provider decides."""
     values: dict[str, Any] = {
-        "sign_in": json.dumps(provider["sign_in"]),
+        "sign_in": provider["sign_in"],
         "help_url": provider.get("help_url", ""),
         "imap_login_form": provider["login_form"].upper(),
         "smtp_login_form": provider.get("smtp_login_form", provider["login_form"]).upper(),
@@ -81,17 +79,9 @@ def _at_first(provider: dict[str, Any]) -> dict[str, Any]:
         "name": provider["name"],
         "name_key": provider["name"].casefold(),
         "standard": True,
-        "domains": json.dumps(provider["domains"]),
+        "domains": provider["domains"],
         "hidden": provider["hidden_at_first"] or not usable,
         "process_default": True,
         "ca_pem": "",
         "version": 1,
     }
-
-
-def _plain(value: object) -> object:
-    return json.dumps(value) if isinstance(value, list) else value
-
-
-def _list(value: object) -> object:
-    return json.loads(value) if isinstance(value, str) else value

@@ -4,12 +4,12 @@ from models.base import Base, db
 from models.changelog import ChangeLogEntry
 from models.company import CompanySettings
 from models.mailboxes import (
+    ConnectionPurpose,
     ConnectionTest,
     ConnectionTestState,
     Mailbox,
     MailboxState,
     SettingsSearch,
-    TestedFor,
 )
 from models.messages import (
     FlagChange,
@@ -28,6 +28,7 @@ __all__ = [
     "Base",
     "ChangeLogEntry",
     "CompanySettings",
+    "ConnectionPurpose",
     "ConnectionTest",
     "ConnectionTestState",
     "FlagChange",
@@ -52,7 +53,6 @@ __all__ = [
     "Session",
     "SettingsSearch",
     "SignInAttempt",
-    "TestedFor",
     "Theme",
     "User",
     "db",

@@ -38,6 +38,15 @@ class MailboxState(enum.Enum):
         return self in {MailboxState.CERTIFICATE_REFUSED, MailboxState.OVER_QUOTA}
 
     @property
+    def is_withheld(self) -> bool:
+        """Whether the password must not be shown to the servers, whoever asks."""
+        return self in {
+            MailboxState.SERVICE_DELETED,
+            MailboxState.MOVED,
+            MailboxState.REMOVING,
+        }
+
+    @property
     def is_in_use(self) -> bool:
         """Whether mail goes in and out, or will without anybody doing anything."""
         return self in {MailboxState.CONNECTING, MailboxState.WORKING, MailboxState.UNREACHABLE}
@@ -93,6 +102,11 @@ class Mailbox(Base):
     own_servers: Mapped[OwnServers | None] = relationship(lazy="joined")
 
     @property
+    def is_administrators(self) -> bool:
+        """Whether an administrator chose the servers."""
+        return self.service_id is not None
+
+    @property
     def servers(self) -> Servers:
         return _servers(self.service, self.own_servers)
 
@@ -136,10 +150,13 @@ class ConnectionTestState(enum.Enum):
     FAILED = "failed"
 
 
-class TestedFor(enum.Enum):
-    """``CONNECT`` ends with a mailbox; ``TRY`` only says what an administrator would get."""
+class ConnectionPurpose(enum.Enum):
+    """``CONNECT`` ends with a mailbox, ``PASSWORD`` with a new password for one; ``TRY`` only says
+    what an administrator would get.
+    """
 
     CONNECT = "connect"
+    PASSWORD = "password"  # noqa: S105 - the name of a purpose
     TRY = "try"
 
 
@@ -158,7 +175,9 @@ class ConnectionTest(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     uuid: Mapped[UUID] = mapped_column(default=uuid4, unique=True)
     user_id: Mapped[int] = mapped_column(sa.ForeignKey("user.id", ondelete="CASCADE"), index=True)
-    purpose: Mapped[TestedFor] = mapped_column(by_name(TestedFor), default=TestedFor.CONNECT)
+    purpose: Mapped[ConnectionPurpose] = mapped_column(
+        by_name(ConnectionPurpose), default=ConnectionPurpose.CONNECT
+    )
     service_id: Mapped[int | None] = mapped_column(sa.ForeignKey("mail_service.id"))
     own_servers_id: Mapped[int | None] = mapped_column(sa.ForeignKey("own_servers.id"))
     address: Mapped[str] = mapped_column(sa.String(320))
@@ -179,6 +198,11 @@ class ConnectionTest(Base):
     user: Mapped[User] = relationship()
     service: Mapped[MailService | None] = relationship(lazy="joined")
     own_servers: Mapped[OwnServers | None] = relationship(lazy="joined")
+
+    @property
+    def is_administrators(self) -> bool:
+        """Whether an administrator chose the servers."""
+        return self.service is not None or self.purpose is ConnectionPurpose.TRY
 
     @property
     def servers(self) -> Servers:

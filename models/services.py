@@ -1,6 +1,5 @@
 """Mail services: the named pairs of servers that employees can choose, and servers without one."""
 
-import enum
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -8,17 +7,12 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from mail.offers import LoginForm
 from mail.security import Security
 from mail.server_string import Protocol, ServerAddress
 from models.base import Base, by_name
 
-
-class LoginForm(enum.Enum):
-    """What a server takes as login: the full address, the part before @, or something else."""
-
-    ADDRESS = "address"
-    LOCAL_PART = "local_part"
-    TYPED = "typed"
+__all__ = ["LoginForm", "MailService", "OwnServers", "Servers", "server_checks"]
 
 
 def _server_checks(protocol: str, pairs: str, foreign_ports: str) -> tuple[sa.CheckConstraint, ...]:

@@ -142,6 +142,8 @@ def demo_scene(browser: Browser, address: str) -> Scene:
             Shot("service-page", "/administration/mail/services/add", "alice"),
             Shot("people", "/administration/people/", "alice"),
             Shot("person-window", "/administration/people/", "alice", open_window),
+            Shot("mailboxes", "/administration/mail/mailboxes/", "alice"),
+            Shot("changelog", "/administration/mail/changes/", "alice"),
             Shot("demo", "/demo", "bob"),
             Shot("profile", "/profile/", "bob"),
             Shot("profile-mail", "/profile/mail", "bob"),

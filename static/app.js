@@ -4,6 +4,7 @@
 const POLL_VISIBLE = 2000;
 const POLL_HIDDEN = 30000;
 const TOAST_LASTS = 6000;
+const UNDO_LASTS = 20000;
 
 // --- windows: a fragment with a <dialog> arrives in #window and is opened -----------------------
 
@@ -96,6 +97,9 @@ function explainService(form) {
   hint.querySelector("a").href = help || "#";
   form.querySelector("[data-unencrypted-hint]").hidden =
     !option || option.dataset.unencrypted === undefined;
+  form.querySelector("[data-oauth-hint]").hidden = !option || option.dataset.oauth === undefined;
+  const other = form.querySelector("[data-other]");
+  if (other) other.hidden = !option || option.value !== "other";
 }
 
 // --- the frame of a message is as high as its document ------------------------------------------
@@ -116,7 +120,7 @@ function fadeToasts() {
   // What failed stays until it was read and closed.
   for (const line of document.querySelectorAll(".toast-line:not([data-seen]):not(.toast-failed)")) {
     line.dataset.seen = "";
-    setTimeout(() => line.remove(), TOAST_LASTS);
+    setTimeout(() => line.remove(), line.querySelector(".btn-undo") ? UNDO_LASTS : TOAST_LASTS);
   }
 }
 
@@ -193,6 +197,17 @@ document.addEventListener("click", (event) => {
   if (opener && !opener.closest("dialog")) {
     openerId = (opener.id ? opener : opener.querySelector("[id]") || opener).id;
   }
+  const chooser = target.closest("[data-choose]");
+  if (chooser) {
+    const { choose, value } = chooser.dataset;
+    document.querySelector(`[name="${choose}"][value="${value}"]`).click();
+  }
+  const shower = target.closest("[data-open]");
+  if (shower) {
+    const field = document.querySelector(shower.dataset.open);
+    field.closest("details").open = true;
+    field.focus();
+  }
   if (target.closest("[data-dismiss]")) target.closest(".toast-line").remove();
   const row = target.closest(".message-row");
   if (row && !(event.ctrlKey || event.metaKey || event.shiftKey)) markOpen(row);
@@ -219,6 +234,13 @@ document.addEventListener("change", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
+  // Enter in the field of a button of its own presses that button, not the form's.
+  const own = event.key === "Enter" && event.target.closest("[data-enter]");
+  if (own) {
+    event.preventDefault();
+    own.querySelector("button").click();
+    return;
+  }
   const typing = event.target.closest("input, textarea, select, dialog");
   if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "j") moveInList(1);
@@ -241,6 +263,7 @@ document.addEventListener("postroom:close-window", closeWindow);
 
 document.addEventListener("htmx:after:swap", () => {
   showWindow();
+  syncSecurity(document);
   fadeToasts();
   leaveWhenFoldersAreHere();
   const opened = document.getElementById("opened");

@@ -60,7 +60,9 @@ class Attachment:
 
 def service_of(session: Session) -> MailService:
     """The firm's own service, made once."""
-    present = session.scalars(select(MailService).where(MailService.name == "Firm mail")).first()
+    present = session.scalars(
+        select(MailService).where(MailService.name == "Firm mail", MailService.deleted_at.is_(None))
+    ).first()
     return present or services.add(
         session,
         ServiceSettings(

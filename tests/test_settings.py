@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from keys import KeysError, load_keys
+from mail.dns_records import Dns
 from settings import SettingsError, read_settings
 
 
@@ -22,6 +23,8 @@ def test_without_any_setting_everything_has_a_value() -> None:
         ("POSTROOM_LISTEN", "127.0.0.1:http", "number from 1 to 65535"),
         ("POSTROOM_LISTEN", "127.0.0.1:70000", "number from 1 to 65535"),
         ("POSTROOM_HOSTS", "imap.firm.test", "POSTROOM_HOSTS"),
+        ("POSTROOM_DNS", "dns.firm.test", "IP address of a name server"),
+        ("POSTROOM_DNS", "192.168.1.1:dns", "a number from 1 to 65535"),
         ("POSTROOM_HOSTS", "imap.firm.test=nowhere", "not an IP address"),
         ("POSTROOM_HTTPS", "maybe", "yes or no"),
         ("POSTROOM_WEB_THREADS", "0", "number from 1 to 500"),
@@ -78,3 +81,15 @@ def test_a_damaged_key_is_not_replaced_in_silence(tmp_path: Path) -> None:
     with pytest.raises(KeysError, match="does not hold a key"):
         load_keys(tmp_path)
     assert (tmp_path / "secrets-1").read_text() == "nonsense"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("", Dns()),
+        ("192.168.1.1", Dns(("192.168.1.1",))),
+        ("127.0.0.1:5353", Dns(("127.0.0.1",), 5353)),
+    ],
+)
+def test_the_name_server_may_have_a_port(typed: str, meant: Dns) -> None:
+    assert read_settings({"POSTROOM_DNS": typed}).dns == meant

@@ -3,13 +3,13 @@
 from flask_babel import gettext as _
 
 from domain.connecting import NOT_TRIED
-from mail.server_errors import Cause
 from mail.server_string import Protocol
 from models.mailboxes import ConnectionTest, Mailbox, MailboxState
 from models.outbox import OutgoingMessage, OutgoingState
+from web.cause_words import words
 
 
-def of_test(test: ConnectionTest) -> str:
+def of_test(test: ConnectionTest, *, administrator: bool = False) -> str:
     """The sentence of a failed connection test."""
     if test.cause == "secret_lost":
         return _("The key that opens stored passwords is missing. Type the password once more.")
@@ -20,82 +20,7 @@ def of_test(test: ConnectionTest) -> str:
         )
     protocol = Protocol(test.failed_protocol or "imap")
     server = test.servers.address(protocol).shown
-    return words(test.cause, server)
-
-
-def words(cause: str, server: str) -> str:
-    """One sentence or two for a cause, naming the server."""
-    known = {
-        Cause.NAME_NOT_FOUND: _(
-            "The name of %(server)s was not found. Check the spelling, or ask your administrator.",
-            server=server,
-        ),
-        Cause.CONNECTION_REFUSED: _(
-            "%(server)s does not accept connections: the port is closed. Check the port.",
-            server=server,
-        ),
-        Cause.CONNECTION_TIMED_OUT: _(
-            "%(server)s did not answer in time. Check the port; a firewall may be in the way.",
-            server=server,
-        ),
-        Cause.UNREACHABLE: _("There is no way to %(server)s from here.", server=server),
-        Cause.TLS_FAILED: _(
-            "%(server)s did not agree on an encryption. Check port and connection security.",
-            server=server,
-        ),
-        Cause.CERTIFICATE_EXPIRED: _(
-            "The certificate of %(server)s has expired. Whoever runs the server has to renew it.",
-            server=server,
-        ),
-        Cause.CERTIFICATE_WRONG_NAME: _(
-            "The certificate of %(server)s belongs to another name. Check the server's name.",
-            server=server,
-        ),
-        Cause.CERTIFICATE_UNTRUSTED: _(
-            "The certificate of %(server)s was issued by someone who is not trusted. An "
-            "administrator can add the company's CA certificate to the service.",
-            server=server,
-        ),
-        Cause.CERTIFICATE_REFUSED: _("The certificate of %(server)s is not valid.", server=server),
-        Cause.STARTTLS_MISSING: _(
-            "%(server)s does not offer STARTTLS, so nothing was sent. Choose another connection "
-            "security, or ask whoever runs the server.",
-            server=server,
-        ),
-        Cause.STARTTLS_INJECTED: _(
-            "Someone between here and %(server)s tampers with the connection. Nothing was sent.",
-            server=server,
-        ),
-        Cause.PREAUTH: _(
-            "%(server)s answered in a way that is not safe. Nothing was sent.", server=server
-        ),
-        Cause.BAD_GREETING: _(
-            "What answers at %(server)s is not a mail server of this kind. Check the port.",
-            server=server,
-        ),
-        Cause.LOGIN_REFUSED: _(
-            "%(server)s refused login or password. Type them again.", server=server
-        ),
-        Cause.LOGIN_DISABLED: _(
-            "%(server)s does not allow signing in with a password this way.", server=server
-        ),
-        Cause.APP_PASSWORD_WANTED: _(
-            "%(server)s wants an app password instead of your own. Make one at your provider.",
-            server=server,
-        ),
-        Cause.OVER_QUOTA: _("The mailbox at %(server)s is full.", server=server),
-        Cause.THROTTLED: _("%(server)s asks to slow down. Try again later.", server=server),
-        Cause.UNAVAILABLE: _(
-            "%(server)s says that it cannot work just now. Try again later.", server=server
-        ),
-        Cause.INBOX_MISSING: _("%(server)s has no inbox for this login.", server=server),
-        Cause.TIMED_OUT: _("%(server)s did not answer in time.", server=server),
-        Cause.CLOSED: _("%(server)s closed the connection.", server=server),
-    }
-    return next(
-        (sentence for one, sentence in known.items() if one.value == cause),
-        _("%(server)s answered in a way that was not understood.", server=server),
-    )
+    return words(test.cause, server, administrator=administrator)
 
 
 def of_mailbox(mailbox: Mailbox) -> str | None:
@@ -121,6 +46,18 @@ def of_mailbox(mailbox: Mailbox) -> str | None:
         MailboxState.SECRET_LOST: _(
             "The key that opens the password of %(address)s is missing.", address=address
         ),
+        MailboxState.SERVICE_DELETED: _(
+            "An administrator deleted the mail service of %(address)s. Your mail stays readable; "
+            "nothing is received or sent.",
+            address=address,
+        ),
+        MailboxState.MOVED: _(
+            "An administrator moved %(address)s to other servers. It works again once you agree "
+            "that your password is used at %(server)s.",
+            address=address,
+            server=server,
+        ),
+        MailboxState.REMOVING: _("%(address)s is being removed.", address=address),
     }
     return sentences.get(mailbox.state)
 

@@ -29,7 +29,7 @@ def shown_steps(test: ConnectionTest) -> list[ShownStep]:
     shown: list[ShownStep] = []
     running = test.state is ConnectionTestState.RUNNING
     for protocol in (Protocol.IMAP, Protocol.SMTP):
-        for step in steps_for(services.server_of(test.servers, protocol)):
+        for step in steps_for(services.server_of(test.servers, protocol), login=bool(test.login)):
             state: StepState = "waiting"
             if (protocol.value, step.value) in done:
                 state = "done"
@@ -51,5 +51,6 @@ def title_of(step: Step) -> str:
         Step.GREETING: _("Greeting"),
         Step.LOGIN: _("Login"),
         Step.INBOX: _("Inbox opened"),
+        Step.CAPABILITIES: _("What it offers"),
     }
     return titles[step]

@@ -7,6 +7,7 @@ from domain import messages, outbox
 from models import db
 from models.messages import Folder
 from web.house import worker_runs
+from web.notices import notices_of
 from web.viewer import person
 
 
@@ -29,5 +30,6 @@ def mail_frame(current: Folder | None = None) -> dict[str, Any]:
         "outbox": outbox.waiting(session, me),
         "outgoing": partial(outbox.unfinished, session, me),
         "version": shown_version(sum(mailbox.version for mailbox in boxes)),
+        "notices": notices_of(me),
         "current": current,
     }

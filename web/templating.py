@@ -10,6 +10,8 @@ from flask_babel import get_locale
 from mail.server_string import Protocol
 from web import causes, fragments
 from web.house import settings, worker_runs
+from web.sentences import sentence
+from web.server_fields import security_name
 from web.viewer import viewer_or_none
 
 
@@ -19,8 +21,10 @@ def install(app: Flask) -> None:
     app.jinja_env.globals |= {
         "static_file": static_file,
         "causes": causes,
+        "sentence": sentence,
         "protocols": {"imap": Protocol.IMAP, "smtp": Protocol.SMTP},
     }
+    app.jinja_env.filters["security"] = security_name
     app.context_processor(_context)
 
 

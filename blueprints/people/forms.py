@@ -18,3 +18,9 @@ class PersonForm(Form):
         ],
         default=Role.EMPLOYEE.name,
     )
+
+
+class DeleteMailForm(Form):
+    """Whoever deletes somebody's mail types the login, so that no slip of the hand does it."""
+
+    login = StringField(_("Login"))

@@ -6,20 +6,36 @@ from typing import Any
 from flask import Blueprint, Response, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from wtforms.fields.choices import SelectChoice
 
-from blueprints.profile.forms import ConnectForm, PasswordForm, PreferencesForm
-from domain import connecting, mailboxes, people, services, sessions
+from blueprints.profile.forms import (
+    OTHER,
+    ConnectForm,
+    NewPasswordForm,
+    PasswordForm,
+    PreferencesForm,
+)
+from domain import (
+    company,
+    connecting,
+    mailboxes,
+    notices,
+    people,
+    service_deletion,
+    services,
+    sessions,
+)
 from domain.errors import RefusedError
 from domain.passwords import SHORTEST
 from mail.errors import RuleError
+from mail.server_string import Protocol
 from models import db
-from models.mailboxes import ConnectionTest
+from models.mailboxes import ConnectionTest, ConnectionTestState
 from models.people import Language, Theme
 from web.access import signed_in
 from web.connection_steps import shown_steps
 from web.fragments import fragment, go, is_fragment, page, toast
 from web.house import ring, tasks
+from web.notices import notices_of
 from web.viewer import now, person, viewer
 
 blueprint = Blueprint("profile", __name__, url_prefix="/profile")
@@ -88,14 +104,12 @@ def mail() -> ResponseReturnValue:
 def connect() -> ResponseReturnValue:
     tried = _tried(request.values.get("tried", ""))
     form = ConnectForm(data=_typed(tried) if tried else None)
-    choices = services.choosable(db.session())
-    form.service.choices = [SelectChoice(str(one.id), one.name) for one in choices]
     if form.validate_on_submit():
         try:
             test = connecting.begin_test(
                 db.session(),
                 person(),
-                servers=_number(form.service.data),
+                servers=form.own_servers if form.is_other else _number(form.service.data),
                 address=form.address.data,
                 login=form.login.data,
                 password=form.password.data,
@@ -110,7 +124,54 @@ def connect() -> ResponseReturnValue:
             tasks().connection_test(test.id)
             return go(url_for("profile.watch", test_uuid=test.uuid))
     status = 422 if form.is_submitted() else 200
-    return page("profile/connect.html", status, form=form, services=choices, tried=tried)
+    return page(
+        "profile/connect.html",
+        status,
+        form=form,
+        services=services.choosable(db.session()),
+        other_allowed=company.settings(db.session()).other_allowed,
+        tried=tried,
+    )
+
+
+@blueprint.route("/mail/<int:mailbox_id>/password", methods=["GET", "POST"])
+@signed_in
+def new_password(mailbox_id: int) -> ResponseReturnValue:
+    """Tries another password; the mailbox keeps its own until both servers took the new one."""
+    mailbox = mailboxes.find(db.session(), person(), mailbox_id)
+    form = NewPasswordForm()
+    if form.validate_on_submit():
+        try:
+            test = connecting.begin_password(
+                db.session(), mailbox, form.password.data, ring=ring(), now=now()
+            )
+        except RuleError as error:
+            form.refuse(error)
+        else:
+            db.session.commit()
+            tasks().connection_test(test.id)
+            return go(url_for("profile.watch", test_uuid=test.uuid))
+    status = 422 if form.is_submitted() else 200
+    return page("profile/new_password.html", status, form=form, mailbox=mailbox)
+
+
+@blueprint.post("/mail/<int:mailbox_id>/agree")
+@signed_in
+def agree(mailbox_id: int) -> ResponseReturnValue:
+    """The password may be used at the servers that an administrator moved the mailbox to."""
+    mailbox = mailboxes.find(db.session(), person(), mailbox_id)
+    service_deletion.agree(db.session(), mailbox, now())
+    db.session.commit()
+    tasks().mailbox(mailbox.id)
+    return _notices(_("%(address)s is being connected.", address=mailbox.address))
+
+
+@blueprint.post("/notices/<int:notice_id>/dismiss")
+@signed_in
+def dismiss(notice_id: int) -> ResponseReturnValue:
+    notices.dismiss(db.session(), person(), notice_id)
+    db.session.commit()
+    return _notices("")
 
 
 @blueprint.get("/mail/connect/<uuid:test_uuid>")
@@ -121,12 +182,19 @@ def watch(test_uuid: uuid.UUID) -> ResponseReturnValue:
     if is_fragment():
         if request.args.get("shown") == _version(test):
             return Response(status=204)
-        if test.mailbox_id is not None:
-            return go(url_for("messages.mailbox", mailbox_id=test.mailbox_id))
-        return fragment("profile/_steps.html", **_watched(test))
-    if test.mailbox_id is not None:
+        if test.state is not ConnectionTestState.SUCCEEDED:
+            return fragment("profile/_steps.html", **_watched(test))
+    if test.state is ConnectionTestState.SUCCEEDED and test.mailbox_id is not None:
         return go(url_for("messages.mailbox", mailbox_id=test.mailbox_id))
     return page("profile/watch.html", **_watched(test))
+
+
+def _notices(words: str) -> ResponseReturnValue:
+    if not is_fragment():
+        return go(url_for("messages.index"), words)
+    if words:
+        toast(words)
+    return fragment("shared/_notices.html", notices=notices_of(person()))
 
 
 def _watched(test: ConnectionTest) -> dict[str, Any]:
@@ -159,13 +227,21 @@ def _tried(text: str) -> ConnectionTest | None:
     return connecting.failed_test(db.session(), person(), name, now())
 
 
-def _typed(tried: ConnectionTest) -> dict[str, str]:
-    return {
+def _typed(tried: ConnectionTest) -> dict[str, object]:
+    typed: dict[str, object] = {
         "address": tried.address,
         "service": str(tried.service_id),
         "login": tried.login,
         "tried": str(tried.uuid),
     }
+    if tried.own_servers is None:
+        return typed
+    typed["service"] = OTHER
+    for protocol in Protocol:
+        typed[f"{protocol}_server"] = tried.own_servers.address(protocol).shown
+        typed[f"{protocol}_security"] = tried.own_servers.security(protocol).name
+        typed[f"{protocol}_non_standard"] = tried.own_servers.non_standard(protocol)
+    return typed
 
 
 def _number(text: str) -> int:

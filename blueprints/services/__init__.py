@@ -1,3 +1,4 @@
-from blueprints.services.views import blueprint
+from blueprints.services import trying, views
+from blueprints.services.area import blueprint
 
-__all__ = ["blueprint"]
+__all__ = ["blueprint", "trying", "views"]

@@ -1,26 +1,68 @@
+import re
+
 from flask_babel import lazy_gettext as _
-from wtforms import BooleanField, HiddenField, RadioField, StringField, TextAreaField
+from werkzeug.datastructures import FileStorage
+from wtforms import (
+    BooleanField,
+    FileField,
+    HiddenField,
+    PasswordField,
+    RadioField,
+    StringField,
+    TextAreaField,
+)
 from wtforms.fields.choices import SelectChoice
-from wtforms.validators import InputRequired, Length
+from wtforms.validators import InputRequired, Length, ValidationError
 
-from domain.services import NAME_LONGEST, ServerSettings, ServiceSettings
-from mail.security import Security
+from domain.services import CA_LONGEST, NAME_LONGEST, ServerSettings, ServiceSettings
+from mail.certificates import pem_of
+from mail.errors import RuleError
 from mail.server_string import Protocol
-from models.services import MailService
+from models.services import LoginForm, MailService
 from web.forms import Form, stripped
-from web.validators import SecurityMatches, ServerField, ServerString
+from web.sentences import sentence
+from web.server_fields import security_field, server_field, server_settings
 
-_SECURITY = [
-    SelectChoice(Security.NONE.name, _("None")),
-    SelectChoice(Security.STARTTLS.name, _("STARTTLS")),
-    SelectChoice(Security.TLS.name, _("TLS")),
+_ALLOWED = [SelectChoice("yes", _("allowed")), SelectChoice("no", _("not allowed"))]
+_LOGIN_FORMS = [
+    SelectChoice(LoginForm.ADDRESS.name, _("full address")),
+    SelectChoice(LoginForm.LOCAL_PART.name, _("part before @")),
+    SelectChoice(LoginForm.TYPED.name, _("typed by hand")),
 ]
+_SEPARATORS = re.compile(r"[\s,;]+")
 
 
-class ServiceForm(Form):
-    """The window *Mail service settings*. ``version`` is that of the service it was filled from."""
+class StandardServiceForm(Form):
+    """Of a standard service only this can be set.
+
+    ``version`` is that of the service the window was filled from; the ``test_`` fields are for
+    *Test connection* and are never filled in.
+    """
 
     version = HiddenField()
+    process_default = RadioField(_("Default for employees"), choices=_ALLOWED, default="yes")
+    domains = StringField(_("Address domains that preselect this service"), filters=[stripped])
+    test_login = StringField(_("Login"), filters=[stripped])
+    test_password = PasswordField(_("Password"))
+
+    def settings_of(self, service: MailService) -> ServiceSettings:
+        """What a form that is valid says of a service whose other settings are read-only."""
+        return ServiceSettings(
+            name=service.name,
+            imap=_present(service, Protocol.IMAP),
+            smtp=_present(service, Protocol.SMTP),
+            process_default=self.process_default.data == "yes",
+            domains=self.typed_domains,
+        )
+
+    @property
+    def typed_domains(self) -> tuple[str, ...]:
+        return tuple(filter(None, _SEPARATORS.split(self.domains.data or "")))
+
+
+class ServiceForm(StandardServiceForm):
+    """The window *Mail service settings*."""
+
     name = StringField(
         _("Name"),
         [
@@ -29,60 +71,69 @@ class ServiceForm(Form):
         ],
         filters=[stripped],
     )
-    smtp_server = ServerField(
-        _("SMTP server"), [ServerString(Protocol.SMTP, non_standard_field="smtp_non_standard")]
-    )
-    smtp_security = RadioField(
-        _("Connection security"),
-        [SecurityMatches(Protocol.SMTP, "smtp_server", "smtp_non_standard")],
-        choices=_SECURITY,
-        default=Security.TLS.name,
-    )
+    smtp_server = server_field(Protocol.SMTP, _("SMTP server"))
+    smtp_security = security_field(Protocol.SMTP)
     smtp_non_standard = BooleanField(_("Non-standard server"))
-    imap_server = ServerField(
-        _("IMAP server"), [ServerString(Protocol.IMAP, non_standard_field="imap_non_standard")]
-    )
-    imap_security = RadioField(
-        _("Connection security"),
-        [SecurityMatches(Protocol.IMAP, "imap_server", "imap_non_standard")],
-        choices=_SECURITY,
-        default=Security.TLS.name,
-    )
+    imap_server = server_field(Protocol.IMAP, _("IMAP server"))
+    imap_security = security_field(Protocol.IMAP)
     imap_non_standard = BooleanField(_("Non-standard server"))
-    process_default = RadioField(
-        _("Default for employees"),
-        choices=[SelectChoice("yes", _("allowed")), SelectChoice("no", _("not allowed"))],
-        default="yes",
+    imap_login_form = RadioField(
+        _("Login for IMAP"), choices=_LOGIN_FORMS, default=LoginForm.ADDRESS.name
+    )
+    smtp_login_form = RadioField(
+        _("Login for SMTP"), choices=_LOGIN_FORMS, default=LoginForm.ADDRESS.name
     )
     ca_pem = TextAreaField(_("Trusted CA certificate (PEM)"), filters=[stripped])
+    ca_file = FileField(_("Or choose its file"))
+    find_domain = StringField(_("Domain"), filters=[stripped])
+    refused_file: RuleError | None = None
+
+    def take_file(self) -> None:
+        """A certificate that was chosen as a file stands in the field from now on.
+
+        Raises RuleError.
+        """
+        file = self.ca_file.data
+        if isinstance(file, FileStorage) and file.filename:
+            self.ca_pem.data = pem_of(file.stream.read(CA_LONGEST + 1))
+
+    def validate_ca_file(self, _field: FileField) -> None:
+        if self.refused_file is not None:
+            raise ValidationError(sentence(self.refused_file))
+
+    def settings_of(self, service: MailService) -> ServiceSettings:  # noqa: ARG002 - all is typed
+        return self.settings()
 
     def settings(self) -> ServiceSettings:
         """What a form that is valid says."""
         return ServiceSettings(
             name=self.name.data,
-            imap=ServerSettings(
-                self.imap_server.address,
-                Security[self.imap_security.data],
-                self.imap_non_standard.data,
-            ),
-            smtp=ServerSettings(
-                self.smtp_server.address,
-                Security[self.smtp_security.data],
-                self.smtp_non_standard.data,
-            ),
-            ca_pem=self.ca_pem.data,
+            imap=server_settings(self, Protocol.IMAP),
+            smtp=server_settings(self, Protocol.SMTP),
+            ca_pem=self.ca_pem.data or "",
             process_default=self.process_default.data == "yes",
+            imap_login_form=LoginForm[self.imap_login_form.data],
+            smtp_login_form=LoginForm[self.smtp_login_form.data],
+            domains=self.typed_domains,
         )
 
 
-class StandardServiceForm(Form):
-    """Of a standard service only this can be set."""
+class OtherForm(Form):
+    """The company's switch *Allow entering mail server details manually*."""
 
     version = HiddenField()
-    process_default = RadioField(
-        _("Default for employees"),
-        choices=[SelectChoice("yes", _("allowed")), SelectChoice("no", _("not allowed"))],
-        default="yes",
+    allowed = BooleanField(_("Allow entering mail server details manually"))
+    networks = StringField(_("Networks that employees may use"), filters=[stripped])
+    process_default = RadioField(_("Default for employees"), choices=_ALLOWED, default="yes")
+
+
+class RestoreForm(Form):
+    name = StringField(_("Name"), filters=[stripped])
+
+
+def _present(service: MailService, protocol: Protocol) -> ServerSettings:
+    return ServerSettings(
+        service.address(protocol), service.security(protocol), service.non_standard(protocol)
     )
 
 
@@ -97,6 +148,9 @@ def of_service(service: MailService) -> dict[str, object]:
         "imap_server": service.address(Protocol.IMAP).shown,
         "imap_security": service.imap_security.name,
         "imap_non_standard": service.imap_non_standard,
+        "imap_login_form": service.imap_login_form.name,
+        "smtp_login_form": service.smtp_login_form.name,
         "process_default": "yes" if service.process_default else "no",
+        "domains": ", ".join(service.domains),
         "ca_pem": service.ca_pem,
     }

@@ -15,12 +15,16 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from domain.sync.plan import Announced, Flags, Known
 from mail.mime.parse import Address, ParsedMessage
-from models.messages import Folder, Message, MessageContent, PendingChange
+from models.mailboxes import Mailbox
+from models.messages import Folder, FolderRole, Message, MessageContent, PendingChange
+
+# Where a message lies that nobody wrote to the person, or that nobody should look at.
+_NOT_RECEIVED = frozenset({FolderRole.SENT, FolderRole.DRAFTS, FolderRole.TRASH, FolderRole.JUNK})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,7 @@ def store(session: Session, folder: Folder, arrived: Sequence[Arrived]) -> None:
         [_content(message_id, one) for message_id, one in zip(ids, fresh, strict=True)],
     )
     _count(session, folder, total=len(fresh), unread=sum(not one.flags.seen for one in fresh))
+    _note_received(session, folder, fresh)
 
 
 def forget(session: Session, folder: Folder, uids: Iterable[int]) -> None:
@@ -188,6 +193,21 @@ def _count(session: Session, folder: Folder, *, total: int, unread: int) -> None
         .values(total=Folder.total + total, unread=Folder.unread + unread)
     )
     session.refresh(folder, ["total", "unread"])
+
+
+def _note_received(session: Session, folder: Folder, fresh: Sequence[Arrived]) -> None:
+    """Older messages come later, when a mailbox is read for the first time: never moved back."""
+    if folder.role in _NOT_RECEIVED:
+        return
+    newest = max(one.received_at for one in fresh)
+    session.execute(
+        update(Mailbox)
+        .where(
+            Mailbox.id == folder.mailbox_id,
+            or_(Mailbox.last_received_at.is_(None), Mailbox.last_received_at < newest),
+        )
+        .values(last_received_at=newest)
+    )
 
 
 def _row(folder: Folder, one: Arrived) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from types import TracebackType
 from typing import Final, Self
 
 from imapclient import IMAPClient, imap_utf7
@@ -29,7 +28,7 @@ from mail.imap.responses import Atom, Details, FolderStatus, RemoteFolder, Remot
 from mail.imap.uid_sets import portions, uid_sets
 from mail.imap.wire import Row, Wire, quoted
 from mail.security import Security
-from mail.server_errors import Cause, MailServerError, Step
+from mail.server_errors import Cause, MailServerError, Step, no_password_cause
 
 __all__ = ["FolderStatus", "ImapSession", "RemoteFolder", "RemoteMessage", "open_session"]
 
@@ -60,9 +59,9 @@ def open_session(
     line = open_socket(server, network, on_step)
     try:
         wire = Wire(line, network, credentials.hide_in)
-        on_step(Step.GREETING)
-        if server.security is Security.STARTTLS:
-            wire.encrypt(server, on_step)
+        start(wire, server, on_step)
+        line.step = Step.LOGIN
+        require_password_login(wire)
         wire.sign_in(credentials)
         on_step(Step.LOGIN)
         line.step = Step.INBOX
@@ -70,6 +69,20 @@ def open_session(
     except BaseException:
         line.close()
         raise
+
+
+def start(wire: Wire, server: Server, on_step: Callable[[Step], None]) -> None:
+    """Encrypts exactly as configured, where that comes after the greeting."""
+    on_step(Step.GREETING)
+    if server.security is Security.STARTTLS:
+        wire.encrypt(server, on_step)
+
+
+def require_password_login(wire: Wire) -> None:
+    """Raises MailServerError where no password is taken, before one is said."""
+    mechanisms = [one[5:] for one in wire.capabilities if one.startswith("AUTH=")]
+    if "LOGINDISABLED" in wire.capabilities and "PLAIN" not in mechanisms:
+        raise wire.line.failure(no_password_cause(mechanisms))
 
 
 class _Client(IMAPClient):  # type: ignore[misc]  # IMAPClient ships no types
@@ -119,12 +132,7 @@ class ImapSession:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self.logout()
         else:
@@ -164,11 +172,10 @@ class ImapSession:
     def status(self, name: str) -> FolderStatus:
         """STATUS. Not for the selected folder (RFC 9051, section 6.3.11)."""
         encoded = self._client.encoded(name)
-        found = self._statuses(self._wire.ask("STATUS", "STATUS", encoded, self._status_items))
-        if len(found) != 1:
-            self._wire.line.close()
-            raise self._wire.line.failure(Cause.PROTOCOL_ERROR)
-        return next(iter(found.values()))
+        answer = self._wire.ask("STATUS", "STATUS", encoded, self._status_items)
+        with self._wire.understood():
+            (status,) = self._statuses(answer).values()
+            return status
 
     def statuses(self) -> dict[str, FolderStatus]:
         """Of all folders that can be selected: in one round trip with LIST-STATUS (RFC 5819),
@@ -337,9 +344,8 @@ class ImapSession:
                 uid = items.get(b"UID")
                 # Without a size it is news of a message (flags), not the answer.
                 if uid in asked and b"RFC822.SIZE" in items:
-                    found[responses.number(uid, 1, responses.NUMBER_HIGHEST)] = responses.details(
-                        items
-                    )
+                    number = responses.number(uid, 1, responses.NUMBER_HIGHEST)
+                    found[number] = responses.details(items)
         return found
 
     def _contents(self, portion: list[int]) -> dict[int, bytes | None]:

@@ -38,12 +38,53 @@ def _one_pair(batch_op: BatchOperations, table: str) -> None:
     )
 
 
+# The change log only grows. Removing a person empties the author's id, and nothing else.
+_COLUMNS = ("id", "at", "author_name", "action", "subject", "subject_name", "changes", "mac")
+_REFUSED = "BEGIN SELECT RAISE(ABORT, 'the change log is append-only'); END"
+_SAME = " AND ".join(f"NEW.{name} IS OLD.{name}" for name in _COLUMNS)
+_TRIGGERS = {
+    "change_log_entry_keep_deleted": "BEFORE DELETE ON change_log_entry",
+    "change_log_entry_keep_changed": "BEFORE UPDATE ON change_log_entry"
+    f" WHEN NOT (NEW.author_id IS NULL AND {_SAME})",
+    # REPLACE deletes without a word to the first of them.
+    "change_log_entry_keep_replaced": "BEFORE INSERT ON change_log_entry"
+    " WHEN EXISTS (SELECT 1 FROM change_log_entry WHERE id = NEW.id)",
+}
+_INDEXES = {
+    "ix_change_log_entry_at_id": (["at", "id"], None),
+    "ix_change_log_entry_subject_at_id": (["subject", "at", "id"], None),
+    "ix_change_log_entry_author_id_at_id": (["author_id", "at", "id"], "author_id IS NOT NULL"),
+    "ix_change_log_entry_author_name_at_id": (["author_name", "at", "id"], "author_id IS NULL"),
+}
+
+
+def _protect_change_log() -> None:
+    for name, (columns, condition) in _INDEXES.items():
+        where = sa.text(condition) if condition else None
+        op.create_index(
+            name, "change_log_entry", columns, sqlite_where=where, postgresql_where=where
+        )
+    if op.get_bind().dialect.name == "sqlite":
+        for name, when in _TRIGGERS.items():
+            op.execute(f"CREATE TRIGGER {name} {when} {_REFUSED}")
+
+
+def _release_change_log() -> None:
+    if op.get_bind().dialect.name == "sqlite":
+        for name in _TRIGGERS:
+            op.execute(f"DROP TRIGGER {name}")
+    for name in _INDEXES:
+        op.drop_index(name, "change_log_entry")
+
+
 def upgrade() -> None:
+    _protect_change_log()
     op.create_table(
         "company_settings",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("other_allowed", sa.Boolean(), nullable=False),
         sa.Column("other_process_default", sa.Boolean(), nullable=False),
+        sa.Column("employee_networks", sa.JSON(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.CheckConstraint("id = 1", name=op.f("ck_company_settings_one_row")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_company_settings")),
@@ -183,8 +224,9 @@ def upgrade() -> None:
                 "purpose",
                 sa.Enum(
                     "CONNECT",
+                    "PASSWORD",
                     "TRY",
-                    name="tested_for",
+                    name="connection_purpose",
                     native_enum=False,
                     create_constraint=True,
                     length=40,
@@ -232,11 +274,12 @@ def upgrade() -> None:
             ["id"],
         )
 
-    op.execute("INSERT INTO company_settings VALUES (1, true, true, 1)")
+    op.execute("INSERT INTO company_settings VALUES (1, true, true, '[]', 1)")
     bring_up_to_date(op.get_bind(), "2026-11", None)
 
 
 def downgrade() -> None:
+    _release_change_log()
     for table in ("connection_test", "mailbox"):
         op.execute(f"DELETE FROM {table} WHERE service_id IS NULL")  # noqa: S608 - two names of ours
     op.execute(
@@ -259,7 +302,7 @@ def downgrade() -> None:
 
     with op.batch_alter_table("connection_test", schema=None) as batch_op:
         batch_op.drop_constraint(op.f("ck_connection_test_one_pair_of_servers"), type_="check")
-        batch_op.drop_constraint(op.f("ck_connection_test_tested_for"), type_="check")
+        batch_op.drop_constraint(op.f("ck_connection_test_connection_purpose"), type_="check")
         batch_op.drop_constraint(
             batch_op.f("fk_connection_test_own_servers_id_own_servers"), type_="foreignkey"
         )

@@ -7,15 +7,24 @@ from dataclasses import dataclass
 
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 from werkzeug.routing import Rule
 
-from domain import connecting, mailboxes, outbox
+from domain import connecting, mailboxes, notices, outbox, searching, service_deletion
 from mail.server_errors import Cause, MailServerError, Step
 from mail.server_string import Protocol
-from models import Mailbox, User
+from models import (
+    ConnectionTest,
+    LoginForm,
+    Mailbox,
+    MailboxState,
+    MailService,
+    Role,
+    User,
+)
 from models import Session as SessionRow
-from tests.conftest import FRAGMENT, SignIn
+from tests.conftest import FRAGMENT, SignIn, author
 from tests.mailroom import (
     NOW,
     RING,
@@ -91,13 +100,73 @@ class House:
         connecting.fail_test(self.session, test.id, Protocol.IMAP, error)
         return test.uuid
 
+    def person(self, *, active: bool = True, role: Role = Role.EMPLOYEE) -> int:
+        self.owner.active, self.owner.role = active, role
+        return self.owner.id
+
+    def person_with_mail(self) -> int:
+        mailbox_of(self.session, self.owner, f"{uuid.uuid4().hex}@firm.test")
+        return self.person(active=False)
+
     def service(self) -> int:
         return service_of(self.session).id
+
+    def hidden_service(self, *, hidden: bool) -> int:
+        service = self.session.get_one(MailService, self.service())
+        service.hidden = hidden
+        return service.id
+
+    def moved_mailbox(self) -> int:
+        box = mailbox_of(self.session, self.owner, f"{uuid.uuid4().hex}@firm.test")
+        box.state, box.agreed_domains = MailboxState.MOVED, ["old.test"]
+        return box.id
+
+    def contacted_mailbox(self) -> int:
+        """Each try of a password is over before the next, for two at once are enough."""
+        self.session.execute(delete(ConnectionTest))
+        return self.mailbox.id
+
+    def deleted_service(self) -> int:
+        service = self.session.get_one(MailService, self.service())
+        service_deletion.delete(self.session, service, author())
+        return service.id
+
+    def notice(self) -> int:
+        change: dict[str, tuple[object, object]] = {"imap_server": ("imap.old.test:993", "new")}
+        service = self.mailbox.service
+        assert service is not None
+        notices.servers_changed(self.session, service, change, NOW)
+        return notices.of_person(self.session, self.owner)[-1].id
+
+    def search(self) -> uuid.UUID:
+        """Of whoever asks: an administrator."""
+        alice = self.session.scalars(select(User).where(User.role == Role.ADMINISTRATOR)).first()
+        row = searching.begin(self.session, alice or self.owner, "firm.test", NOW)
+        searching.claim(self.session, row.id)
+        searching.finish(self.session, row.id, None)
+        return row.uuid
+
+    def service_test(self) -> uuid.UUID:
+        alice = self.session.scalars(select(User).where(User.role == Role.ADMINISTRATOR)).first()
+        test = connecting.begin_try(
+            self.session,
+            alice or self.owner,
+            self.session.get_one(MailService, self.service()),
+            login="",
+            password="",
+            login_forms=(LoginForm.ADDRESS, LoginForm.ADDRESS),
+            ring=RING,
+            now=NOW,
+        )
+        connecting.succeed(self.session, test.id)
+        return test.uuid
 
 
 # A new route whose argument is not named here has to say which row it is about.
 ROWS: dict[str, Callable[[House], Value]] = {
     "folder_id": House.folder,
+    "notice_id": House.notice,
+    "search_uuid": House.search,
     "mailbox_id": lambda house: house.mailbox.id,
     "message_id": House.message,
     "outgoing_id": House.outgoing,
@@ -110,10 +179,25 @@ ROWS: dict[str, Callable[[House], Value]] = {
 # Rows as a verb needs them to change something.
 ROWS_OF: dict[str, dict[str, Callable[[House], Value]]] = {
     "messages.unseen": {"message_id": lambda house: house.message(seen=True)},
+    "people.new_link": {"user_id": House.person},
+    "people.disable": {"user_id": House.person},
+    "people.enable": {"user_id": lambda house: house.person(active=False)},
+    "people.make_administrator": {"user_id": House.person},
+    "people.make_employee": {"user_id": lambda house: house.person(role=Role.ADMINISTRATOR)},
+    "people.delete_mail": {"user_id": House.person_with_mail},
+    "profile.agree": {"mailbox_id": House.moved_mailbox},
+    "profile.new_password": {"mailbox_id": House.contacted_mailbox},
+    "services.hide": {"service_id": lambda house: house.hidden_service(hidden=False)},
+    "services.show": {"service_id": lambda house: house.hidden_service(hidden=True)},
+    "services.restore": {"service_id": House.deleted_service},
+    "services.watch_test": {"test_uuid": House.service_test},
 }
 # What a form needs to be accepted, and what stands behind the question mark.
 TYPED: dict[str, dict[str, str]] = {
     "compose.reply": {"key": str(uuid.uuid4()), "to": "carol@firm.test"},
+    "people.delete_mail": {"login": "bob"},
+    "profile.new_password": {"password": "another one"},
+    "services.move": {"target": "1"},
     "services.edit": {
         "name": "Firm mail",
         "smtp_server": "smtp.firm.example:465",

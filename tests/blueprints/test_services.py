@@ -198,7 +198,7 @@ def test_of_two_administrators_the_second_is_told_and_loses_nothing(
     for headers in ({}, FRAGMENT):
         answer = client.post(address, data=second, headers=headers)
         assert answer.status_code == 409
-        assert "Somebody changed this service meanwhile." in answer.text
+        assert "Somebody saved this service while you were typing." in answer.text
         assert "Another name" in answer.text
     session.expire_all()
     assert session.get_one(MailService, firm_service.id).imap_host == "imap.elsewhere.example"

@@ -13,7 +13,14 @@ from domain.errors import NotFoundError, RefusedError
 from domain.secrets import KeyRing, SecretLostError
 from mail.server_errors import Cause, MailServerError, Step
 from mail.server_string import Protocol
-from models import ConnectionTest, ConnectionTestState, Mailbox, MailboxState, User
+from models import (
+    ConnectionPurpose,
+    ConnectionTest,
+    ConnectionTestState,
+    Mailbox,
+    MailboxState,
+    User,
+)
 from tests.mailroom import NOW, RING, mailbox_of, service_of
 
 SECOND = timedelta(seconds=1)
@@ -55,8 +62,10 @@ def trouble(rows: Session, mailbox: Mailbox, *causes: Cause) -> MailboxState:
 
 def test_a_test_that_ends_well_earns_bob_a_mailbox(rows: Session, bob: User) -> None:
     test = begun(rows, bob)
-    target = connecting.claim_test(rows, test.id, RING)
-    assert target is not None
+    claimed = connecting.claim_test(rows, test.id, RING)
+    assert claimed is not None
+    target, purpose = claimed
+    assert purpose is ConnectionPurpose.CONNECT
     assert (target.credentials.login, target.credentials.password) == ("bob", "secret")
     assert (target.imap.host, target.smtp.host) == ("imap.firm.test", "smtp.firm.test")
     mailbox = connecting.connect(rows, test.id, RING, NOW)

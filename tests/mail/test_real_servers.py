@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from mail.certificates import facts, presented
 from mail.connection import Credentials, Network, Server
-from mail.diagnosis import steps_for, try_imap, try_smtp
+from mail.diagnosis import probe, right_security, steps_for, try_imap, try_smtp
 from mail.imap import client
 from mail.imap.client import ImapSession, open_session
 from mail.security import Security
@@ -152,7 +153,7 @@ def test_tls_with_a_server_that_speaks_none(
 ) -> None:
     port = getattr(firm, PORTS[protocol, Security.NONE])
     server = server_of(firm, protocol, Security.TLS, port=port)
-    stops_at(Step.ENCRYPTION, Cause.TLS_FAILED, server, network)
+    stops_at(Step.ENCRYPTION, Cause.NOT_TLS, server, network)
 
 
 @pytest.mark.parametrize("protocol", Protocol)
@@ -163,7 +164,7 @@ def test_no_tls_with_a_server_that_waits_for_it(
     port = getattr(firm, PORTS[protocol, Security.TLS])
     server = server_of(firm, protocol, security, port=port)
     quick = replace(network, command_seconds=0.3)
-    stops_at(Step.GREETING, Cause.TIMED_OUT, server, quick)
+    stops_at(Step.GREETING, Cause.TLS_WANTED, server, quick)
 
 
 def test_starttls_with_a_server_that_does_not_offer_it(firm: MailSystem, network: Network) -> None:
@@ -175,18 +176,87 @@ def test_no_encryption_with_a_server_that_wants_it_for_passwords(
     firm: MailSystem, network: Network
 ) -> None:
     server = server_of(firm, Protocol.SMTP, Security.NONE, port=firm.submission_port)
-    stops_at(Step.LOGIN, Cause.LOGIN_DISABLED, server, network)
+    stops_at(Step.LOGIN, Cause.AUTH_MISSING, server, network)
+    with pytest.raises(MailServerError) as caught:
+        probe(server, network)
+    assert (caught.value.step, caught.value.cause) == (Step.CAPABILITIES, Cause.AUTH_MISSING)
 
 
-def test_a_server_of_the_other_protocol(firm: MailSystem, network: Network) -> None:
-    for protocol, port in (
-        (Protocol.IMAP, firm.smtps_port),
-        (Protocol.SMTP, firm.imaps_port),
-    ):
-        host = f"{protocol.other}.firm.test"
-        server = server_of(firm, protocol, Security.TLS, port=port, host=host)
-        error = stops_at(Step.GREETING, Cause.BAD_GREETING, server, network)
-        assert error.server_words == ""
+@pytest.mark.parametrize("security", Security)
+@pytest.mark.parametrize("stands_at", Security)
+@pytest.mark.parametrize(
+    ("protocol", "cause"),
+    [(Protocol.IMAP, Cause.SMTP_ANSWERS), (Protocol.SMTP, Cause.IMAP_ANSWERS)],
+)
+def test_a_server_of_the_other_protocol_is_named(
+    firm: MailSystem,
+    network: Network,
+    protocol: Protocol,
+    cause: Cause,
+    security: Security,
+    stands_at: Security,
+) -> None:
+    port = getattr(firm, PORTS[protocol.other, stands_at])
+    server = server_of(firm, protocol, security, port=port)
+    tls = (security is Security.TLS, stands_at is Security.TLS)
+    step = Step.ENCRYPTION if tls == (True, False) else Step.GREETING
+    error = stops_at(step, cause, server, replace(network, command_seconds=0.5))
+    assert error.server_words == ""
+
+
+@pytest.mark.parametrize(("protocol", "security"), PORTS)
+def test_without_a_login_a_server_says_what_it_offers(
+    firm: MailSystem, network: Network, protocol: Protocol, security: Security
+) -> None:
+    server, steps = server_of(firm, protocol, security), list[Step]()
+    offers = probe(server, network, steps.append)
+    assert tuple(steps) == steps_for(server, login=False)
+    assert offers.mechanisms == ("LOGIN", "PLAIN")
+    if protocol is Protocol.IMAP:
+        assert (offers.extensions, offers.size_limit) == (("IDLE",), None)
+    else:
+        assert (offers.extensions, offers.size_limit) == (("SMTPUTF8",), 10_240_000)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "stands_at", "tried", "right"),
+    [
+        (Protocol.IMAP, Security.TLS, Security.NONE, Security.TLS),
+        (Protocol.IMAP, Security.TLS, Security.STARTTLS, Security.TLS),
+        (Protocol.IMAP, Security.STARTTLS, Security.TLS, Security.STARTTLS),
+        (Protocol.IMAP, Security.STARTTLS, Security.NONE, Security.STARTTLS),
+        (Protocol.SMTP, Security.TLS, Security.NONE, Security.TLS),
+        (Protocol.SMTP, Security.TLS, Security.STARTTLS, Security.TLS),
+        (Protocol.SMTP, Security.STARTTLS, Security.TLS, Security.STARTTLS),
+        (Protocol.SMTP, Security.STARTTLS, Security.NONE, Security.STARTTLS),
+        (Protocol.SMTP, Security.NONE, Security.TLS, Security.NONE),
+        (Protocol.SMTP, Security.NONE, Security.STARTTLS, Security.NONE),
+        (Protocol.SMTP, Security.NONE, Security.NONE, None),
+    ],
+)
+@pytest.mark.parametrize("trusted", [True, False])
+def test_the_right_security_of_a_port_is_found(
+    firm: MailSystem,
+    network: Network,
+    protocol: Protocol,
+    stands_at: Security,
+    tried: Security,
+    right: Security | None,
+    trusted: bool,
+) -> None:
+    port = getattr(firm, PORTS[protocol, stands_at])
+    ca_pem = firm.ca_pem if trusted else None
+    server = server_of(firm, protocol, tried, port=port, ca_pem=ca_pem)
+    assert right_security(server, network) is right
+
+
+@pytest.mark.parametrize(("protocol", "security"), ENCRYPTED)
+def test_a_certificate_is_shown_to_who_does_not_trust_it(
+    firm: MailSystem, network: Network, protocol: Protocol, security: Security
+) -> None:
+    server = server_of(firm, protocol, security, ca_pem=None, host="pop.firm.test")
+    own = (firm.folder / "tls/server.pem").read_text()
+    assert presented(server, network) == facts(own)
 
 
 # ---- Sending ---------------------------------------------------------------------------------

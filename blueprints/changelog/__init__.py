@@ -1,0 +1,3 @@
+from blueprints.changelog.views import blueprint
+
+__all__ = ["blueprint"]

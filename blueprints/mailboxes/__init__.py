@@ -1,0 +1,3 @@
+from blueprints.mailboxes.views import blueprint
+
+__all__ = ["blueprint"]
