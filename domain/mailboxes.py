@@ -27,6 +27,8 @@ PASSWORD = "password"  # noqa: S105 - the name of the field that the secret is b
 _STATE_OF_CAUSE = {
     Cause.LOGIN_REFUSED: MailboxState.LOGIN_REFUSED,
     Cause.LOGIN_DISABLED: MailboxState.LOGIN_REFUSED,
+    Cause.AUTH_MISSING: MailboxState.LOGIN_REFUSED,
+    Cause.OAUTH_WANTED: MailboxState.LOGIN_REFUSED,
     Cause.APP_PASSWORD_WANTED: MailboxState.APP_PASSWORD_WANTED,
     Cause.CERTIFICATE_EXPIRED: MailboxState.CERTIFICATE_REFUSED,
     Cause.CERTIFICATE_WRONG_NAME: MailboxState.CERTIFICATE_REFUSED,

@@ -28,15 +28,22 @@ from mail.mime.parse import Address
 from mail.server_errors import Cause
 from mail.smtp import RecipientResult, Reply
 from models.mailboxes import SMTP_LOGIN_TRIES, Mailbox, MailboxState
-from models.outbox import OutgoingMessage, OutgoingState
+from models.outbox import HELD_LONG, OutgoingMessage, OutgoingState
 from models.people import User
 
 SUBJECT_LONGEST = 900
 TEXT_LONGEST = 1_000_000
 GIVE_UP_AFTER = timedelta(days=2)
-HELD_LONG = "held_long"  # the cause of what is too old to go out without a word of its sender
 COPY_TRIES = 10  # before copying is given up: the mailbox may have been away for days
-_LOGIN_REFUSED = frozenset({Cause.LOGIN_REFUSED, Cause.LOGIN_DISABLED, Cause.APP_PASSWORD_WANTED})
+_LOGIN_REFUSED = frozenset(
+    {
+        Cause.LOGIN_REFUSED,
+        Cause.LOGIN_DISABLED,
+        Cause.APP_PASSWORD_WANTED,
+        Cause.AUTH_MISSING,
+        Cause.OAUTH_WANTED,
+    }
+)
 _DONE = (OutgoingState.SENT, OutgoingState.CANCELLED, OutgoingState.DRAFT)
 
 
@@ -150,8 +157,7 @@ def find(session: Session, person: User, outgoing_id: int) -> OutgoingMessage:
 def send_again(session: Session, message: OutgoingMessage, now: datetime) -> None:
     """The person decided: to everyone who is not known to have it. Raises ConflictError."""
     session.refresh(message, with_for_update=True)
-    held_long = message.state is OutgoingState.HELD and message.cause == HELD_LONG
-    if not (held_long or message.may_be_sent_again):
+    if not message.may_be_sent_again:
         raise ConflictError("already_decided")
     _count_no_refusal(message.mailbox)
     message.state, message.attempts = OutgoingState.QUEUED, 0

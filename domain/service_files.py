@@ -163,14 +163,8 @@ def _csv_row(number: int, columns: list[str], cells: list[str]) -> Record:
 
 def _json_rows(text: str) -> Iterator[Record]:
     try:
-        # No field is a number, and one of a million digits is slow to read: each is no text.
-        found = json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_int=_no_number,
-            parse_float=_no_number,
-            parse_constant=_no_number,
-        )
+        # No field is a number, and one of too many digits raises another error than the rest.
+        found = json.loads(text, object_pairs_hook=_object, parse_int=_no_number)
     except json.JSONDecodeError as error:
         raise RefusedError("", "json_broken", line=error.lineno, column=error.colno) from error
     except RecursionError as error:

@@ -116,6 +116,8 @@ def _on_connect(connection: Any, _record: object) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
+    # What was deleted is overwritten: it may have been somebody's mail, or a sealed password.
+    cursor.execute("PRAGMA secure_delete=ON")
     cursor.close()
 
 

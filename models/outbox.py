@@ -11,6 +11,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from models.base import Base, by_name
 from models.mailboxes import Mailbox
 
+HELD_LONG = "held_long"  # the cause of what is too old to go out without a word of its sender
+
 
 class OutgoingState(enum.Enum):
     """draft → queued ⇄ held → claimed → data_started → sent | failed | unconfirmed; cancelled."""
@@ -75,10 +77,15 @@ class OutgoingMessage(Base):
     mailbox: Mapped[Mailbox] = relationship()
 
     @property
+    def held_long(self) -> bool:
+        """Whether it waits for a word of its sender, who was away for days."""
+        return self.state is OutgoingState.HELD and self.cause == HELD_LONG
+
+    @property
     def may_be_sent_again(self) -> bool:
         """What SMTP holds may be tried once more; what IMAP holds waits for the mailbox."""
         held_by_smtp = self.state is OutgoingState.HELD and self.mailbox.smtp_refuses
-        return self.state.wants_decision or held_by_smtp
+        return self.state.wants_decision or held_by_smtp or self.held_long
 
     @property
     def may_be_discarded(self) -> bool:

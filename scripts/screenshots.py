@@ -66,6 +66,11 @@ def open_window(page: Page) -> None:
     page.locator("dialog[open]").wait_for()
 
 
+def open_disabling(page: Page) -> None:
+    page.locator("a[href$='/disable']").first.click()
+    page.locator("dialog[open]").wait_for()
+
+
 def open_window_and_save_nothing(page: Page) -> None:
     open_window(page)
     page.locator("dialog button[type=submit]").click()
@@ -142,6 +147,7 @@ def demo_scene(browser: Browser, address: str) -> Scene:
             Shot("service-page", "/administration/mail/services/add", "alice"),
             Shot("people", "/administration/people/", "alice"),
             Shot("person-window", "/administration/people/", "alice", open_window),
+            Shot("person-disabling", "/administration/people/", "alice", open_disabling),
             Shot("mailboxes", "/administration/mail/mailboxes/", "alice"),
             Shot("changelog", "/administration/mail/changes/", "alice"),
             Shot("demo", "/demo", "bob"),

@@ -24,12 +24,15 @@ function closeWindow() {
   if (dialog) dialog.close();
 }
 
-// Focus comes back to the button that opened the window, which may be a new element by now.
+// Focus comes back to the button that opened the window, which may be a new element by now; where
+// its row is gone, to what came in its place and could not take the focus behind the window.
 document.addEventListener("close", (event) => {
   if (event.target.tagName !== "DIALOG") return;
   event.target.remove();
-  const opener = document.getElementById(openerId);
-  if (opener) opener.focus();
+  const next = document.getElementById(openerId) || document.querySelector("#content [autofocus]");
+  if (!next) return;
+  next.focus();
+  next.removeAttribute("autofocus");
 }, true);
 
 // --- connection security follows the port, and the other way round, until a person chooses ------
@@ -45,11 +48,18 @@ const USUAL_PORT = {
 
 function followPort(block) {
   const protocol = block.dataset.protocol;
+  if (block.dataset.chosen === "security") return;
+  const usual = usualSecurity(block);
+  for (const one of block.querySelectorAll(`[name=${protocol}_security]`)) {
+    // "25" on the way to "2525" leaves nothing behind.
+    one.checked = usual ? one.value === usual : one.defaultChecked;
+  }
+}
+
+function usualSecurity(block) {
+  const protocol = block.dataset.protocol;
   const server = block.querySelector(`[name=${protocol}_server]`);
-  if (!server || block.dataset.chosen === "security") return;
-  const port = server.value.trim().split(":").pop();
-  const usual = USUAL[protocol][port];
-  if (usual) block.querySelector(`[name=${protocol}_security][value=${usual}]`).checked = true;
+  return USUAL[protocol][server.value.trim().split(":").pop()];
 }
 
 function followSecurity(block, security) {
@@ -57,8 +67,18 @@ function followSecurity(block, security) {
   const server = block.querySelector(`[name=${protocol}_server]`);
   block.dataset.chosen = "security";
   const [host, port] = server.value.trim().split(":");
-  if (host && (port === undefined || port === "")) {
-    server.value = `${host}:${USUAL_PORT[protocol][security]}`;
+  if (host && (!port || port === server.dataset.filledIn)) {
+    server.dataset.filledIn = USUAL_PORT[protocol][security];
+    server.value = `${host}:${server.dataset.filledIn}`;
+  }
+}
+
+// What came with the page and is not what its port suggests was chosen by somebody.
+function keepChosen(root) {
+  for (const block of root.querySelectorAll("[data-protocol]:not([data-chosen])")) {
+    const chosen = block.querySelector(`[name=${block.dataset.protocol}_security]:checked`);
+    const usual = usualSecurity(block);
+    if (chosen && usual && chosen.value !== usual) block.dataset.chosen = "security";
   }
 }
 
@@ -263,6 +283,7 @@ document.addEventListener("postroom:close-window", closeWindow);
 
 document.addEventListener("htmx:after:swap", () => {
   showWindow();
+  keepChosen(document);
   syncSecurity(document);
   fadeToasts();
   leaveWhenFoldersAreHere();
@@ -288,6 +309,7 @@ for (const form of document.querySelectorAll("[data-connect]")) {
   if (form.elements.tried.value) form.elements.service.dataset.chosen = "";
   explainService(form);
 }
+keepChosen(document);
 syncSecurity(document);
 for (const frame of document.querySelectorAll("iframe[data-fit]")) fitFrame(frame);
 pollTimer = setTimeout(poll, POLL_VISIBLE);

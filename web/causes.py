@@ -106,6 +106,14 @@ def _why_held(message: OutgoingMessage) -> tuple[str, ...]:
             words(mailbox.smtp_error_cause, _smtp_server(message)),
             _("It waits until that has changed, or until you send it again."),
         )
+    if message.held_long:
+        return (
+            _(
+                "It waited for two days or longer while you could not sign in, so it is not sent "
+                "by itself."
+            ),
+            _("Send it again, or discard it."),
+        )
     return of_mailbox(mailbox) or "", _("It waits until the mailbox works again.")
 
 

@@ -9,6 +9,7 @@ from flask_babel import ngettext
 
 from blueprints.services.area import blueprint
 from blueprints.services.forms import OtherForm
+from blueprints.services.rows import RowFace, shown
 from blueprints.services.window import ask, form_of, refused, saved
 from domain import company, service_deletion, services
 from mail.errors import RuleError
@@ -178,7 +179,7 @@ def _index(status: int = 200, other: OtherForm | None = None) -> ResponseReturnV
     return page(
         "services/index.html",
         status,
-        listed=services.listed(db.session()),
+        **shown(services.listed(db.session())),
         deleted=service_deletion.count_deleted(db.session()),
         other=other or _other_form(),
     )
@@ -201,8 +202,9 @@ def _row(service: MailService, words: str, undo: str = "") -> ResponseReturnValu
     if not is_fragment():
         return go(url_for("services.index"), words, back)
     toast(words, undo=back)
-    one = services.listed_one(db.session(), service)
-    response = fragment("services/_row.html", one=one)
+    face = RowFace()
+    one = face.row(services.listed_one(db.session(), service))
+    response = fragment("services/_row.html", one=one, face=face)
     # It may have been asked for in the window that warns of deleting.
     response.headers["HX-Trigger"] = "postroom:close-window"
     return response

@@ -6,6 +6,7 @@ from flask import url_for
 from flask.typing import ResponseReturnValue
 
 from blueprints.services.forms import ServiceForm, StandardServiceForm, of_service
+from blueprints.services.rows import shown
 from domain import services
 from mail import certificates
 from mail.errors import RuleError
@@ -69,8 +70,8 @@ def saved(words: str) -> ResponseReturnValue:
     if not is_fragment():
         return go(url_for("services.index"), words)
     toast(words)
-    listed = services.listed(db.session())
-    return close_window(fragment("services/_list.html", listed=listed), "#services")
+    rows = shown(services.listed(db.session()))
+    return close_window(fragment("services/_list.html", **rows), "#services")
 
 
 def _trusted(form: Window) -> tuple[certificates.CertificateFacts, ...]:

@@ -282,6 +282,7 @@ def test_filters_hold_together(rows: Session, bob: User, carol: User, mailbox: M
         "анна",
         "АННА",
         "Ёжиков",
+        "WEISS",
         "spring",
         "A.SPRING",
         "ospring",
@@ -419,8 +420,11 @@ def test_a_message_of_a_renumbered_folder_was_not_received_once_more(
     folder_sync.begin(rows, inbox, FIRST)
     folder_sync.store(rows, inbox, [fetched(raw, 1)])
     folder_sync.renumber(rows, inbox, FIRST)
-    folder_sync.store(rows, inbox, [fetched(raw, 2, received_at=NOW + DAY)])
+    again = fetched(raw, 2, received_at=NOW + DAY)
+    folder_sync.store(rows, inbox, [again])
     assert line(rows).last_received_at == NOW
+    folder_sync.store(rows, inbox, [again, fetched(letter(), 3, received_at=NOW + MINUTE)])
+    assert line(rows).last_received_at == NOW + MINUTE
 
 
 def test_what_arrives_in_one_mailbox_says_nothing_of_another(

@@ -28,6 +28,7 @@ from models import (
     Theme,
     User,
 )
+from models.outbox import HELD_LONG
 from tests.conftest import PASSWORD, add
 from tests.mailroom import RING, dump, mailbox_of, queued
 
@@ -374,7 +375,7 @@ def test_mail_that_was_queued_two_days_before_stays_held_until_its_sender_decide
         assert state_of(rows, message) is OutgoingState.HELD
         assert state_of(rows, young) is OutgoingState.QUEUED
         outbox.hold_and_release(rows)  # the worker comes by
-    assert message.cause == outbox.HELD_LONG
+    assert message.cause == HELD_LONG
     assert outbox.claim(rows, message.id, WORKER, now) is None
     assert outbox.waiting(rows, here(rows, bob)).wants_decision
     rows.refresh(mailbox)

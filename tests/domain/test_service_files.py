@@ -34,6 +34,7 @@ def refused(text: str | bytes, name: str = "-") -> tuple[str, str]:
         f"\ufeff{HEADER}\n{LINE}",
         f"\n \n{HEADER}\n\n{LINE}\n\n",
         f"{HEADER}\n{LINE}".replace(",", ";"),
+        f"\n\n{HEADER}\n{LINE}".replace(",", ";"),
         f" {HEADER.replace(',', ' , ')}\n{LINE}",
         HEADER + "\n" + ",".join(f'"{FIRM[column]}"' for column in COLUMNS),
         ",".join(reversed(COLUMNS)) + "\n" + ",".join(reversed(LINE.split(","))),

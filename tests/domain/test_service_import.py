@@ -14,7 +14,7 @@ from domain.changelog import Author
 from domain.errors import RefusedError
 from domain.service_files import COLUMNS, FIELDS, Record
 from domain.service_import import Counts, Row
-from mail.security import Security
+from mail.security import Security, SecurityFault
 from mail.server_string import Protocol
 from models import ChangeLogEntry, LoginForm, MailService
 from tests.mail.server_string_cases import ACCEPTED, PAIRS, REFUSED, Accepted, Pair, Refused
@@ -96,8 +96,9 @@ def test_ports_and_securities_go_together_as_in_the_form(session: Session, pair:
         f"{pair.protocol}_server": f"{pair.protocol}.firm.test:{pair.port}",
         f"{pair.protocol}_security": pair.security.value,
     }
-    found = fault(session, **changed)
-    assert (found[1] if found else None) == pair.fault
+    part = "server" if pair.fault is SecurityFault.PORT_OF_OTHER else "security"
+    expected = (f"{pair.protocol}_{part}", pair.fault) if pair.fault else None
+    assert fault(session, **changed) == expected
     lifted = {f"{pair.protocol}_non_standard": "true"}
     assert fault(session, **changed, **lifted) is None
 
@@ -145,6 +146,12 @@ def test_of_several_faults_the_first_in_the_order_of_the_columns_is_told(
     found = checked(session, dict(reversed(broken.items())))[0].fault
     assert found is not None
     assert found.field == COLUMNS[place]
+
+
+@pytest.mark.parametrize("word", ["true", "TRUE", " True ", True])
+def test_a_switch_is_read_as_spreadsheets_write_it(session: Session, word: object) -> None:
+    changed = {"smtp_server": "mail.firm.test:2500", "smtp_non_standard": word}
+    assert fault(session, **changed) is None
 
 
 def test_a_switch_that_says_nothing_is_not_blamed_on_the_server(session: Session) -> None:
@@ -240,7 +247,7 @@ def test_what_the_file_does_not_carry_stays_as_it_is(session: Session) -> None:
     now = service_files.exported(service)
     assert {**now, **kept} == now
     assert (now["hidden"], now["smtp_server"]) == (True, "smtp.firm.test:2465")
-    assert imported(session, {"name": "firm mail", "hidden": False}) == Counts(changed=1)
+    assert imported(session, {"name": "Firm mail", "hidden": False}) == Counts(changed=1)
 
 
 def test_what_a_row_leaves_out_is_looked_at_as_it_is(session: Session) -> None:

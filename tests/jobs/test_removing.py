@@ -344,12 +344,16 @@ def test_disabling_ends_watching_and_sending_within_seconds_and_enabling_brings_
     connect(bob)
     box = mailbox_of(job, bob)
     found = Worker(job)
+
+    def watched() -> bool:
+        return found._watcher.watched == [box.id]
+
     found.start()
     try:
-        until(lambda: connections(firm.imaps_port) == 1)  # it idles
+        until(lambda: watched() and connections(firm.imaps_port) == 1)
         with job.step() as session:
             people.disable(session, session.get_one(User, bob.id), author())
-        until(lambda: connections(firm.imaps_port) == 0, seconds=15)
+        until(lambda: not watched() and connections(firm.imaps_port) == 0, seconds=15)
         outgoing = queue(job, box, "carol@firm.test")
         until(lambda: state(job, outgoing) is OutgoingState.HELD)
         firm.deliver("bob", letter())
@@ -361,7 +365,7 @@ def test_disabling_ends_watching_and_sending_within_seconds_and_enabling_brings_
             people.enable(session, session.get_one(User, bob.id), author())
         until(lambda: state(job, outgoing) is OutgoingState.SENT)
         until(lambda: len(inbox(job, box)) == 1)
-        until(lambda: connections(firm.imaps_port) == 1)
+        until(lambda: watched() and connections(firm.imaps_port) == 1)
         assert len(firm.messages("carol")) == 1
     finally:
         found.stop()

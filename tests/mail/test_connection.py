@@ -304,7 +304,7 @@ def test_an_authority_that_cannot_be_read() -> None:
 def test_a_server_that_speaks_no_tls() -> None:
     with serving(lambda talk: talk.say("* OK ready")) as server:
         wanted = over_tls(server.port, identity().ca_pem)
-        fails(Step.ENCRYPTION, Cause.TLS_FAILED, lambda: open_socket(wanted, NETWORK))
+        fails(Step.ENCRYPTION, Cause.NOT_TLS, lambda: open_socket(wanted, NETWORK))
         assert server.called
 
 

@@ -266,7 +266,7 @@ def test_what_was_offered_before_starttls_is_forgotten() -> None:
         offer_smtp(talk, "SIZE 1000")
 
     with serving(script) as server:
-        fails(Step.LOGIN, Cause.LOGIN_DISABLED, lambda: open_at(server, Security.STARTTLS))
+        fails(Step.LOGIN, Cause.AUTH_MISSING, lambda: open_at(server, Security.STARTTLS))
         assert server.encrypted == HELLO
 
 
@@ -313,10 +313,19 @@ def test_auth_login_stops_at_a_refusal() -> None:
         assert server.heard == HELLO + b"AUTH LOGIN\r\n"
 
 
-@pytest.mark.parametrize("extension", ["AUTH", "AUTH CRAM-MD5 XOAUTH2", "SIZE", "XAUTH PLAIN"])
-def test_no_way_to_sign_in_with_a_password(extension: str) -> None:
+@pytest.mark.parametrize(
+    ("extension", "cause"),
+    [
+        ("AUTH", Cause.AUTH_MISSING),
+        ("SIZE", Cause.AUTH_MISSING),
+        ("XAUTH PLAIN", Cause.AUTH_MISSING),
+        ("AUTH CRAM-MD5 XOAUTH2", Cause.LOGIN_DISABLED),
+        ("AUTH XOAUTH2", Cause.OAUTH_WANTED),
+    ],
+)
+def test_no_way_to_sign_in_with_a_password(extension: str, cause: Cause) -> None:
     with serving(lambda talk: greet_smtp(talk, extension)) as server:
-        fails(Step.LOGIN, Cause.LOGIN_DISABLED, lambda: open_at(server))
+        fails(Step.LOGIN, cause, lambda: open_at(server))
         assert server.heard == HELLO
 
 
@@ -327,7 +336,7 @@ def test_no_way_to_sign_in_with_a_password(extension: str) -> None:
         ("535 5.7.0 Application password is required", Cause.APP_PASSWORD_WANTED, False),
         ("534 5.7.9 see the web", Cause.APP_PASSWORD_WANTED, False),
         ("534 5.7.14 see the web", Cause.LOGIN_REFUSED, False),
-        ("535 5.7.139 basic authentication is disabled", Cause.LOGIN_DISABLED, False),
+        ("535 5.7.139 basic authentication is disabled", Cause.OAUTH_WANTED, False),
         ("504 5.5.4 not this mechanism", Cause.LOGIN_DISABLED, False),
         ("538 5.7.11 encryption required", Cause.LOGIN_DISABLED, False),
         ("454 4.7.0 later", Cause.UNAVAILABLE, True),

@@ -121,8 +121,8 @@ def test_a_deleted_service_says_since_when() -> None:
             "firm.test, почта.рф",
         ),
         ("domains", "firm.test", "Address domains", "firm.test"),
-        ("imap_login_form", "LOCAL_PART", "Login form (IMAP)", "part before @"),
-        ("smtp_login_form", "address", "Login form (SMTP)", "full address"),
+        ("imap_login_form", "LOCAL_PART", "Login for IMAP", "part before @"),
+        ("smtp_login_form", "address", "Login for SMTP", "full address"),
         ("role", "ADMINISTRATOR", "Role", "Administrator"),
         ("role", "EMPLOYEE", "Role", "Employee"),
         ("active", False, "May sign in", "no"),
@@ -164,6 +164,15 @@ def test_fields_stand_in_the_order_of_the_window_and_unknown_ones_last() -> None
     fields = ("zeal", "imap_server", "drops", "name", "smtp_server")
     found = [one.field for one in changelog_words.changes("x", dict.fromkeys(fields, (1, 2)))]
     assert found == ["Name", "SMTP server", "IMAP server", "drops", "zeal"]
+
+
+def test_an_import_says_how_many_services_it_added_and_changed() -> None:
+    recorded: dict[str, tuple[object, object]] = {"added": (None, 3), "changed": (None, 0)}
+    found = changelog_words.changes("services.import", recorded)
+    assert [(change.field, change.new.text) for change in found] == [
+        ("Added", "3"),
+        ("Changed", "0"),
+    ]
 
 
 def test_what_did_not_change_is_left_out() -> None:
