@@ -4,7 +4,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
-from domain.changelog import first_broken
+from domain.changelog import ends_as_written, first_broken
 from models import db
 
 group = AppGroup("changelog", help="The log of what administrators changed.")
@@ -16,12 +16,17 @@ def install(app: Flask) -> None:
 
 @group.command("verify")
 def verify() -> None:
-    """Fails when an entry was altered, put in, or taken out from between others."""
+    """Fails when an entry was altered, put in or taken out, the newest ones too."""
     key = current_app.extensions["postroom_keys"].change_log
     broken = first_broken(db.session(), key)
     if broken is not None:
         raise click.ClickException(
             f"The change log was altered: entry {broken} does not follow from the one before it. "
             "Either it was changed, or an entry before it was put in or taken out."
+        )
+    if not ends_as_written(db.session(), key):
+        raise click.ClickException(
+            "The change log was altered: its end is not the one that was written. The newest "
+            "entries were cut off, or the record of how many there are was changed."
         )
     click.echo("The change log is whole.")

@@ -13,7 +13,7 @@ from sqlalchemy import cast as as_type
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from models.changelog import ChangeLogEntry
+from models.changelog import ChangeLogEntry, ChangeLogHead
 from models.people import User
 from models.services import MailService
 
@@ -117,6 +117,9 @@ def record(
     )
     entry.mac = _mac(by.key, _last_mac(session), entry)
     session.add(entry)
+    head = session.get_one(ChangeLogHead, 1)
+    head.entries += 1
+    head.mac = head_mac(by.key, head.entries, entry.mac)
     session.flush()
     return entry
 
@@ -161,6 +164,24 @@ def first_broken(session: Session, key: bytes) -> int | None:
             return entry_id
         previous = entry.mac
     return None
+
+
+def ends_as_written(session: Session, key: bytes) -> bool:
+    """Whether the newest entry is the last that was written; older ones are ``first_broken``'s."""
+    try:
+        head = session.execute(select(ChangeLogHead.entries, ChangeLogHead.mac)).one_or_none()
+        if head is None:
+            return False
+        entries = session.scalar(select(func.count()).select_from(ChangeLogEntry)) or 0
+        wanted = head_mac(key, entries, _last_mac(session))
+        return head.entries == entries and hmac.compare_digest(head.mac.encode(), wanted.encode())
+    except (*_UNREADABLE, AttributeError):
+        return False
+
+
+def head_mac(key: bytes, entries: int, newest: str) -> str:
+    # Another first word than an entry's: neither can be taken for the other.
+    return hmac.new(key, f"head {entries} {newest}".encode(), hashlib.sha256).hexdigest()
 
 
 def _conditions(filters: Filters, after: Key | None) -> Iterator[ColumnElement[bool]]:

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from domain import connecting
 from domain.errors import NotFoundError
@@ -12,12 +12,14 @@ from domain.secrets import SecretLostError
 from jobs.context import Job
 from jobs.fail_points import fail_point
 from mail import certificates, diagnosis
-from mail.connection import Credentials, Server
+from mail.connection import Credentials, Network, Server
 from mail.server_errors import MailServerError, Step
 from mail.server_string import Protocol
 from models.mailboxes import ConnectionPurpose
 
 log = logging.getLogger(__name__)
+
+SILENCE_SECONDS = 10.0
 
 
 def run_test(job: Job, test_id: int) -> int | None:
@@ -62,14 +64,20 @@ def _try(job: Job, test_id: int, target: Target, purpose: ConnectionPurpose) -> 
 def _try_server(job: Job, test_id: int, server: Server, credentials: Credentials) -> None:
     """Without a login it ends with what the server offers."""
     note = _noting(job, test_id, server.protocol)
+    network = _watched(job.network)
     if not credentials.login:
-        offers = diagnosis.probe(server, job.network, note)
+        offers = diagnosis.probe(server, network, note)
         with job.step() as session:
             connecting.note_findings(session, test_id, server.protocol.value, asdict(offers))
     elif server.protocol is Protocol.IMAP:
-        diagnosis.try_imap(server, credentials, job.network, note)
+        diagnosis.try_imap(server, credentials, network, note)
     else:
-        diagnosis.try_smtp(server, credentials, job.network, note)
+        diagnosis.try_smtp(server, credentials, network, note)
+
+
+def _watched(network: Network) -> Network:
+    """Somebody looks on: a server that is silent for so long is not waited for any longer."""
+    return replace(network, command_seconds=min(network.command_seconds, SILENCE_SECONDS))
 
 
 def _find_out_more(job: Job, test_id: int, server: Server, error: MailServerError) -> None:

@@ -1,7 +1,7 @@
 """The rows. Importing this package maps them all."""
 
 from models.base import Base, db
-from models.changelog import ChangeLogEntry
+from models.changelog import ChangeLogEntry, ChangeLogHead
 from models.company import CompanySettings
 from models.mailboxes import (
     ConnectionPurpose,
@@ -27,6 +27,7 @@ from models.services import LoginForm, MailService, OwnServers, Servers
 __all__ = [
     "Base",
     "ChangeLogEntry",
+    "ChangeLogHead",
     "CompanySettings",
     "ConnectionPurpose",
     "ConnectionTest",

@@ -49,3 +49,18 @@ class ChangeLogEntry(Base):
     subject_name: Mapped[str] = mapped_column(sa.String(320))
     changes: Mapped[dict[str, Any]]
     mac: Mapped[str] = mapped_column(sa.String(64))
+
+
+class ChangeLogHead(Base):
+    """How many entries there are, so that the newest ones cannot be cut off unnoticed.
+
+    ``mac`` is an HMAC-SHA-256 over that number and the newest entry's ``mac``. One row, which a
+    migration made and every entry brings up to date in its own transaction.
+    """
+
+    __tablename__ = "change_log_head"
+    __table_args__ = (sa.CheckConstraint("id = 1", name="one_row"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, default=1)
+    entries: Mapped[int]
+    mac: Mapped[str] = mapped_column(sa.String(64))

@@ -704,6 +704,7 @@ def test_new_mail_appears_in_the_list_and_in_the_counter(
     assert answer.status_code == 200
     assert re.findall(r'<hx-partial hx-target="([^"]+)"', answer.text) == [
         "#folders",
+        "#notices",
         "#message-list",
     ]
     assert listed(answer.text) == [second.id, first.id]

@@ -33,6 +33,7 @@ NO_PAGE = {
     "static": "files",
     "auth.home": "leads on, to Mail or to Sign in",
     "health.healthz": "JSON, for monitoring",
+    "changelog.download": "a download",
     "messages.newer": "fragments, for an open page that polls",
     "messages.part": "a picture or a download",
     "messages.source": "a download",

@@ -64,3 +64,11 @@ def test_under_another_key_nothing_follows(app: Flask) -> None:
     keys = app.extensions["postroom_keys"]
     app.extensions["postroom_keys"] = replace(keys, change_log=b"x" * 32)
     assert verify(app).exit_code == 1
+
+
+def test_entries_that_were_cut_off_are_missed(app: Flask, session: Session) -> None:
+    unguarded(session)
+    session.execute(text("DELETE FROM change_log_entry WHERE id = 3"))
+    done = verify(app)
+    assert done.exit_code == 1
+    assert "its end is not the one that was written" in done.output

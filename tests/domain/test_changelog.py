@@ -10,8 +10,17 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
 from domain import changelog
-from domain.changelog import Author, Filters, Key, LoggedService, Writer, first_broken, record
-from models import ChangeLogEntry, User
+from domain.changelog import (
+    Author,
+    Filters,
+    Key,
+    LoggedService,
+    Writer,
+    ends_as_written,
+    first_broken,
+    record,
+)
+from models import ChangeLogEntry, ChangeLogHead, User
 from tests.mailroom import NOW, service_of
 
 KEY = b"k" * 32
@@ -183,6 +192,21 @@ def test_a_time_in_another_zone_stays_the_same_moment(session: Session) -> None:
     session.expire_all()
     assert first_broken(session, KEY) is None
     assert session.scalars(select(ChangeLogEntry.at)).one() == NOW
+
+
+def test_the_newest_entries_cannot_be_cut_off(session: Session) -> None:
+    assert not ends_as_written(session, KEY)  # begun under the house's own key
+    three_entries(session)
+    assert ends_as_written(session, KEY)
+    unguarded(session)
+    session.execute(delete(ChangeLogEntry).where(ChangeLogEntry.id == 3))
+    assert first_broken(session, KEY) is None
+    assert not ends_as_written(session, KEY)
+    for entries, mac in ((2, "0" * 64), (2, "\u00e9"), (3, "0" * 64)):
+        session.execute(update(ChangeLogHead).values(entries=entries, mac=mac))
+        assert not ends_as_written(session, KEY)
+    session.execute(delete(ChangeLogHead))
+    assert not ends_as_written(session, KEY)
 
 
 # --- only ever added to -------------------------------------------------------------------------

@@ -353,7 +353,7 @@ def test_each_mailbox_stands_on_one_page_by_person_whatever_the_case(
         for person in people
     ]
     seen = [page(rows)]
-    while seen[-1].last is not None:
+    while seen[-1].last is not None and len(seen) < 20:
         seen.append(page(rows, after=seen[-1].last))
     assert [len(one.lines) for one in seen] == [2] * 9
     found = [(one.person.lower(), one.id) for each in seen for one in each.lines]

@@ -368,7 +368,6 @@ def test_mail_that_was_queued_two_days_before_stays_held_until_its_sender_decide
 ) -> None:
     message, young = queued(rows, mailbox), queued(rows, mailbox, now=NOW + SECOND)
     disabled(rows, bob)
-    version = mailbox.version
     now = NOW + TWO_DAYS
     enabled(rows, bob, now)
     for _ in range(2):
@@ -378,8 +377,6 @@ def test_mail_that_was_queued_two_days_before_stays_held_until_its_sender_decide
     assert message.cause == HELD_LONG
     assert outbox.claim(rows, message.id, WORKER, now) is None
     assert outbox.waiting(rows, here(rows, bob)).wants_decision
-    rows.refresh(mailbox)
-    assert mailbox.version > version  # an open page learns of it
     outbox.send_again(rows, message, now)
     outbox.hold_and_release(rows)
     assert (state_of(rows, message), message.cause) == (OutgoingState.QUEUED, "")
@@ -394,8 +391,13 @@ def test_old_mail_that_stays_held_may_be_discarded_and_other_held_mail_not_sent_
     disabled(rows, bob)
     with pytest.raises(ConflictError):
         outbox.send_again(rows, message, NOW)
+    rows.refresh(mailbox)
+    version = mailbox.version
     enabled(rows, bob, NOW + TWO_DAYS)
+    rows.refresh(mailbox)
+    assert mailbox.version > version  # an open page learns of it
     rows.refresh(message)
+    assert message.may_be_sent_again
     outbox.discard(rows, message)
     assert state_of(rows, message) is OutgoingState.CANCELLED
 

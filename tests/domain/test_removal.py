@@ -225,6 +225,15 @@ def test_servers_that_another_row_needs_stay(
     assert rows.get(ConnectionTest, other.id) is not None
 
 
+def test_a_try_that_led_to_it_goes_with_it_under_whatever_address(
+    rows: Session, bobs: Mailbox, bob: User
+) -> None:
+    other = failed_test(rows, bob.id, "robert@firm.test")
+    other.mailbox_id = bobs.id
+    removed(rows, bobs)
+    assert rows.get(ConnectionTest, other.id) is None
+
+
 def test_a_mailbox_that_is_not_being_removed_stays_whoever_asks(
     rows: Session, carols: Mailbox, bobs: Mailbox
 ) -> None:
