@@ -3,7 +3,9 @@
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from domain import mailboxes, outbox
@@ -18,16 +20,29 @@ from mail.imap.client import ImapSession, RemoteFolder, open_session
 from mail.mime.build import Outgoing, build
 from mail.server_errors import MailServerError
 from mail.smtp import RecipientResult, Reply, SmtpSession, open_smtp
-from models.messages import Folder, FolderRole
+from models.messages import Folder, FolderRole, Message
 from models.outbox import OutgoingMessage
 
 log = logging.getLogger(__name__)
 
 SENT_FOLDER = "Sent"
+ANSWERED_MOST = 10  # places of one Message-ID, which a sender may have given many times
 
 
-def send(job: Job, outgoing_id: int) -> None:
-    """Sends it if it is queued; copies it to *Sent* if somebody has it and the copy is missing."""
+@dataclass(frozen=True)
+class Place:
+    """Where a message lies at its server (RFC 9051, section 2.3.1.1)."""
+
+    folder: str
+    uid_validity: int | None
+    uid: int
+
+
+def send(job: Job, outgoing_id: int) -> int | None:
+    """Sends it if it is queued; copies it to *Sent* if somebody has it and the copy is missing.
+
+    The mailbox in which the copy is now to be seen at the server; None where there is no new one.
+    """
     with job.step() as session:
         dispatch = outbox.claim(session, outgoing_id, job.worker, job.clock())
     if dispatch is not None:
@@ -36,7 +51,7 @@ def send(job: Job, outgoing_id: int) -> None:
             _send_or_put_back(job, dispatch)
         except ConflictError:
             log.warning("outgoing %s is no longer ours, or no longer to be sent", outgoing_id)
-    _copy_to_sent(job, outgoing_id)
+    return _copy_to_sent(job, outgoing_id)
 
 
 def _send_or_put_back(job: Job, dispatch: Dispatch) -> None:
@@ -107,15 +122,16 @@ def _note(
         outbox.hold_and_release(session)
 
 
-def _copy_to_sent(job: Job, outgoing_id: int) -> None:
+def _copy_to_sent(job: Job, outgoing_id: int) -> int | None:
     with job.step() as session:
         outgoing = outbox.to_copy(session, outgoing_id, job.clock())
         if outgoing is None:
-            return
+            return None
         mailbox_id = session.get_one(OutgoingMessage, outgoing_id).mailbox_id
         folder = _sent_folder(session, mailbox_id)
+        answered = _answered(session, mailbox_id, outgoing.in_reply_to)
     try:
-        copied = _copy(job, mailbox_id, folder, outgoing)
+        copied = _copy(job, mailbox_id, folder, outgoing, answered)
     except MailServerError as error:
         log.warning("outgoing %s was not copied to Sent: %s", outgoing_id, error.cause)
         copied = False
@@ -128,14 +144,22 @@ def _copy_to_sent(job: Job, outgoing_id: int) -> None:
             outbox.copied(session, outgoing_id)
         else:
             outbox.copy_later(session, outgoing_id, job.clock())
+    return mailbox_id if copied else None
 
 
-def _copy(job: Job, mailbox_id: int, folder: str | None, outgoing: Outgoing) -> bool:
+def _copy(
+    job: Job,
+    mailbox_id: int,
+    folder: str | None,
+    outgoing: Outgoing,
+    answered: Sequence[Place],
+) -> bool:
     target = _target(job, mailbox_id)
     if target is None:
         return False
     with open_session(target.imap, target.credentials, job.network) as imap:
         _append_once(imap, folder, outgoing)
+        _mark_answered(imap, answered)
     return True
 
 
@@ -153,6 +177,19 @@ def _append_once(imap: ImapSession, folder: str | None, outgoing: Outgoing) -> N
         imap.append(folder, build(outgoing), ["\\Seen"], outgoing.date)
 
 
+def _mark_answered(imap: ImapSession, answered: Sequence[Place]) -> None:
+    """Rows learn it from the visit that follows. What fails is let be: the message itself is out,
+    and its copy in *Sent* must not be tried again for an arrow."""
+    for place in answered:
+        try:
+            status = imap.select(place.folder, readonly=False)
+            if status.uid_validity == place.uid_validity:
+                imap.add_flags([place.uid], ["\\Answered"])
+        except MailServerError as error:
+            log.warning("a message was not marked as answered: %s", error.cause)
+            return
+
+
 def _prefix(listed: Sequence[RemoteFolder]) -> str:
     """``INBOX.`` where every other folder lies under the inbox (RFC 2342 would tell, if asked)."""
     prefixes = [f"INBOX{one.delimiter}" for one in listed if one.name == "INBOX" and one.delimiter]
@@ -166,6 +203,24 @@ def _prefix(listed: Sequence[RemoteFolder]) -> str:
 def _sent_folder(session: Session, mailbox_id: int) -> str | None:
     folder = session.query(Folder).filter_by(mailbox_id=mailbox_id, role=FolderRole.SENT).first()
     return folder.name if folder is not None else None
+
+
+def _answered(session: Session, mailbox_id: int, message_id: str) -> list[Place]:
+    """Where the original lies; usually one place, and none where it was moved away meanwhile."""
+    if not message_id:
+        return []
+    found = session.execute(
+        select(Folder.name, Folder.uid_validity, Message.uid)
+        .join(Message, Message.folder_id == Folder.id)
+        .where(
+            Message.mailbox_id == mailbox_id,
+            Message.message_id == message_id,
+            Message.answered.is_(False),
+            Message.uid.is_not(None),
+        )
+        .limit(ANSWERED_MOST)
+    )
+    return [Place(name, validity, uid) for name, validity, uid in found if uid is not None]
 
 
 def _target(job: Job, mailbox_id: int) -> Target | None:

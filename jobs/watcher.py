@@ -7,7 +7,7 @@ one turn.
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from domain import mailboxes
 from domain.mailboxes import Target
@@ -30,7 +30,7 @@ class Watcher:
         self._job = job
         self._wake = wake
         self._watched: set[int] = set()
-        self._current: Mapping[int, str] | None = None
+        self._current: Mapping[int, str | None] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
 
@@ -42,9 +42,11 @@ class Watcher:
         with self._lock:
             return list(self._watched)
 
-    def keep(self, current: Mapping[int, str]) -> None:
-        """Ends every watch whose mailbox is not among these, or is signed in to in another way."""
-        self._current = current
+    def keep(self, asked: Iterable[int], current: Mapping[int, str]) -> None:
+        """Of the mailboxes asked about, ends every watch that is not among ``current``, or is
+        signed in to in another way.
+        """
+        self._current = {mailbox_id: current.get(mailbox_id) for mailbox_id in asked}
 
     def watch(self, mailbox_id: int) -> None:
         """Begins to watch a mailbox, unless it is watched already."""
@@ -91,5 +93,5 @@ class Watcher:
                     self._wake(mailbox_id)
 
     def _is_over(self, target: Target) -> bool:
-        current = self._current
-        return current is not None and current.get(target.id) != target.sign_in_print
+        current = self._current.get(target.id, target.sign_in_print)
+        return current != target.sign_in_print

@@ -44,7 +44,7 @@ class Worker:
         self._stopping = threading.Event()
         self._sync = Runner("sync", self._synchronise, threads=sync_threads)
         self._tests = Runner("connection-test", self._test, threads=4)
-        self._outbox = Runner("outbox", lambda key: send(job, key), threads=4)
+        self._outbox = Runner("outbox", self._send, threads=4)
         self._prepare = Runner("prepare", lambda key: prepare(job, key), threads=1)
         self._searches = Runner("search", lambda key: run_search(job, key), threads=2)
         self._removing = Runner("removing", self._remove, threads=1)
@@ -107,7 +107,7 @@ class Worker:
             outgoing = outbox.due(session, now)
             followed = mailboxes.followed(session, watched)
             going = removal.waiting(session)
-        self._watcher.keep(followed)
+        self._watcher.keep(watched, followed)
         for keys, runner in (
             (waiting, self._tests),
             (searches, self._searches),
@@ -148,6 +148,12 @@ class Worker:
     def _test(self, test_id: int) -> None:
         mailbox_id = run_test(self._job, test_id)
         if mailbox_id is not None:
+            self._sync.wake(mailbox_id)
+
+    def _send(self, outgoing_id: int) -> None:
+        mailbox_id = send(self._job, outgoing_id)
+        if mailbox_id is not None:
+            # Only the inbox is watched: the poll would find the copy in *Sent* a minute later.
             self._sync.wake(mailbox_id)
 
     def _sweep_often(self) -> None:

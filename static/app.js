@@ -14,7 +14,7 @@ function showWindow() {
   const dialog = document.querySelector("#window dialog");
   if (!dialog || dialog.open) return;
   dialog.showModal();
-  const wrong = dialog.querySelector("[aria-invalid=true]");
+  const wrong = dialog.querySelector(WRONG);
   (wrong || dialog.querySelector("[autofocus]") || dialog).focus();
   syncSecurity(dialog);
 }
@@ -34,6 +34,20 @@ document.addEventListener("close", (event) => {
   next.focus();
   next.removeAttribute("autofocus");
 }, true);
+
+// --- the first wrong field of a form has the focus ----------------------------------------------
+
+const WRONG = "[aria-invalid=true], .segments.is-invalid input:checked, "
+  + ".segments.is-invalid:not(:has(:checked)) .segment:first-child input";
+
+// --- what was typed and not sent is not dropped without a word ----------------------------------
+
+function isUnsent(form) {
+  if (form.dataset.sending !== undefined) return false;
+  if (form.dataset.unsent === "typed") return true; // it came back, for something was wrong
+  return [...form.querySelectorAll("input:not([type=hidden]), textarea")].some((field) =>
+    field.value !== field.defaultValue);
+}
 
 // --- connection security follows the port, and the other way round, until a person chooses ------
 
@@ -240,6 +254,16 @@ document.addEventListener("input", (event) => {
   const form = event.target.closest("[data-connect]");
   if (form && event.target.name === "address") followAddress(form);
   if (form && event.target.name === "login") event.target.dataset.chosen = "";
+  const unsent = event.target.closest("[data-unsent]");
+  if (unsent) delete unsent.dataset.sending;
+});
+
+document.addEventListener("submit", (event) => {
+  if ("unsent" in event.target.dataset) event.target.dataset.sending = "";
+});
+
+window.addEventListener("beforeunload", (event) => {
+  if ([...document.querySelectorAll("[data-unsent]")].some(isUnsent)) event.preventDefault();
 });
 
 document.addEventListener("change", (event) => {
@@ -303,6 +327,8 @@ document.addEventListener("htmx:response:error", (event) => {
 });
 
 document.documentElement.classList.add("has-js");
+// New mail changes the list of folders; whether it is open is for the person to say.
+htmx.config.morphIgnore.push("open");
 fadeToasts();
 for (const form of document.querySelectorAll("[data-connect]")) {
   if (form.elements.login.value) form.elements.login.dataset.chosen = "";
@@ -310,6 +336,8 @@ for (const form of document.querySelectorAll("[data-connect]")) {
   explainService(form);
 }
 keepChosen(document);
+const wrongOnPage = document.querySelector(WRONG);
+if (wrongOnPage) wrongOnPage.focus();
 syncSecurity(document);
 for (const frame of document.querySelectorAll("iframe[data-fit]")) fitFrame(frame);
 pollTimer = setTimeout(poll, POLL_VISIBLE);

@@ -6,6 +6,7 @@ from datetime import datetime
 from flask import Flask
 from flask_babel import gettext as _
 
+from web.browsers import browser
 from web.clock import clock
 
 AVATAR_COLOURS = 8
@@ -19,6 +20,7 @@ def install(app: Flask) -> None:
         "size": size,
         "initials": initials,
         "colour": colour,
+        "browser": browser,
     }
 
 

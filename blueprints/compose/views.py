@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, request, url_for
@@ -30,7 +31,7 @@ blueprint = Blueprint("compose", __name__, url_prefix="/mail")
 @blueprint.route("/new", methods=["GET", "POST"])
 @signed_in
 def new() -> ResponseReturnValue:
-    form = _form({})
+    form = _form({"mailbox": request.args.get("mailbox", type=int)})
     if form.validate_on_submit():
         try:
             return _queue(form, _letter(form))
@@ -54,7 +55,7 @@ def reply(message_id: int) -> ResponseReturnValue:
             "mailbox": opened.mailbox.id,
             "to": draft.to,
             "subject": draft.subject,
-            "text": _introduced(draft),
+            "text": _introduced(draft, opened.message.received_at),
         }
     )
     if form.validate_on_submit():
@@ -65,7 +66,7 @@ def reply(message_id: int) -> ResponseReturnValue:
             return _queue(form, threaded)
         except RuleError as error:
             form.refuse(error)
-    return _window(form, title=_("Reply"), opened=opened)
+    return _window(form, title=_("Your reply"), opened=opened)
 
 
 @blueprint.get("/outbox")
@@ -94,6 +95,7 @@ def discard(outgoing_id: int) -> ResponseReturnValue:
 
 
 def _form(prefilled: dict[str, object]) -> ComposeForm:
+    """``mailbox`` chooses among the person's own; any other id chooses nothing."""
     form = ComposeForm(data={"key": str(uuid.uuid4()), **prefilled})
     boxes = mailboxes.connected(db.session(), person())
     form.mailbox.choices = [
@@ -119,7 +121,8 @@ def _queue(form: ComposeForm, letter: Letter) -> ResponseReturnValue:
     )
     db.session.commit()
     tasks().outgoing(message.id)
-    return go(url_for("messages.index"), _("It is being sent."))
+    address = url_for("messages.mailbox", mailbox_id=message.mailbox_id)
+    return go(address, _("It is being sent."))
 
 
 def _original_gone() -> ResponseReturnValue:
@@ -137,8 +140,13 @@ def _key(form: ComposeForm) -> uuid.UUID:
         return uuid.uuid4()
 
 
-def _introduced(draft: replies.Draft) -> str:
-    said = _("On %(date)s, %(name)s wrote:", date=clock().moment(draft.date), name=draft.author)
+def _introduced(draft: replies.Draft, received_at: datetime) -> str:
+    """Names the sender's own date, as the sender finds it in *Sent*; the list shows the server's.
+
+    Nobody writes what was received before: such a date is wrong, and may lie beyond any calendar.
+    """
+    written = clock().moment(min(draft.date, received_at))
+    said = _("On %(date)s, %(name)s wrote:", date=written, name=draft.author)
     return f"\n\n{said}\n{draft.quoted}"
 
 
@@ -151,4 +159,4 @@ def _outbox_changed(words: str) -> ResponseReturnValue:
     if not is_fragment():
         return go(url_for("compose.outgoing"), words)
     toast(words)
-    return fragment("compose/_outbox.html", **mail_frame())
+    return fragment("compose/_outbox_changed.html", **mail_frame())

@@ -11,7 +11,7 @@ from blueprints.messages.body import frame_answer, part_answer, source_answer
 from blueprints.messages.rows import row_face
 from domain import mailboxes, messages
 from domain.errors import NotFoundError
-from domain.messages import Key, Page
+from domain.messages import Key, Opened, Page
 from domain.sync import changes
 from models import db
 from models.messages import Folder
@@ -72,10 +72,11 @@ def older(folder_id: int) -> ResponseReturnValue:
 def show(message_id: int) -> ResponseReturnValue:
     opened = messages.find(db.session(), person(), message_id)
     if is_fragment():
-        return fragment("messages/_message.html", opened=opened)
+        return fragment("messages/_message.html", opened=opened, written_at=_written_at(opened))
     own = messages.find_folder(db.session(), person(), opened.message.folder_id)
     shown = _list(own, opened=message_id)
-    return page("messages/folder.html", **mail_frame(own), **shown, opened=opened)
+    shown |= {"opened": opened, "written_at": _written_at(opened)}
+    return page("messages/folder.html", **mail_frame(own), **shown)
 
 
 @blueprint.get("/messages/<int:message_id>/body")
@@ -136,6 +137,12 @@ def _list(own: Folder, listed: Page | None = None, *, opened: int = 0) -> dict[s
         "listed": listed or messages.page(db.session(), own),
         "face": row_face(own, opened),
     }
+
+
+def _written_at(opened: Opened) -> datetime | None:
+    """The sender's own date, which an answer quotes; the server's, if that was earlier."""
+    date = opened.content.headers.get("date")
+    return min(datetime.fromisoformat(date), opened.message.received_at) if date else None
 
 
 def _as_far_as(own: Folder, until: str) -> Page:

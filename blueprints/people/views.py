@@ -149,7 +149,6 @@ def _changed(person: User, words: str, undo: str = "") -> ResponseReturnValue:
 
 def _refused(person: User, error: RuleError) -> ResponseReturnValue:
     """Nothing was changed; the row stays, and beside it stands why."""
-    db.session.rollback()
     toast(sentence(error), "failed")
     return _row(person, 422) if is_fragment() else _index(422)
 

@@ -40,6 +40,7 @@ NAME_LONGEST: Final = 150
 """Characters of an attachment's file name, its extension kept."""
 
 _INLINE_PICTURES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+_CALENDARS: Final = frozenset({"text/calendar", "application/ics"})
 _EXTENSIONS: Final = {
     "application/pdf": ".pdf",
     "image/gif": ".gif",
@@ -66,7 +67,11 @@ def parse(raw: bytes) -> ParsedMessage:
     html = _html(bodies)
     text = _text(bodies) or (html_to_text(html) if html else "")
     references = _references(html) if html is not None else None
-    parts = tuple(_part(leaf, number, references) for number, leaf in enumerate(found, 1))
+    repeated = _repeated(found)
+    parts = tuple(
+        _part(leaf, number, references, repeated=leaf.path in repeated)
+        for number, leaf in enumerate(found, 1)
+    )
     return ParsedMessage(
         message_id=identifier(headers.first("message-id")),
         in_reply_to=identifier(headers.first("in-reply-to")),
@@ -146,13 +151,36 @@ def _references(html: str) -> frozenset[str]:
     return frozenset(names | {unquote(name) for name in names})
 
 
+def _repeated(found: list[Leaf]) -> frozenset[str]:
+    """Paths of invitations that come once more, as a file (Google Calendar sends them so).
+
+    The first is for programs, one of the alternatives to the text (RFC 6047); people are offered
+    the second, which has a name.
+    """
+    calendars = [leaf for leaf in found if leaf.kind in _CALENDARS]
+    first = [leaf for leaf in calendars if leaf.alternative and not _named(leaf)]
+    if not first:
+        return frozenset()
+    files = {_lines(leaf) for leaf in calendars if not leaf.alternative}
+    return frozenset(leaf.path for leaf in first if _lines(leaf) in files)
+
+
+def _lines(leaf: Leaf) -> bytes:
+    return leaf.content.replace(b"\r\n", b"\n").strip()
+
+
 def _part(
-    leaf: Leaf, number: int, references: frozenset[str] | None, *, size: int | None = None
+    leaf: Leaf,
+    number: int,
+    references: frozenset[str] | None,
+    *,
+    size: int | None = None,
+    repeated: bool = False,
 ) -> Part:
     content_id = clean_line(header_text(leaf.headers.first("content-id"))).strip("<> ")[:500]
     picture = leaf.kind in _INLINE_PICTURES
     shown = picture and bool(content_id) and (references is None or content_id in references)
-    attached = not _is_body(leaf) and not shown
+    attached = not _is_body(leaf) and not shown and not repeated
     return Part(
         path=leaf.path,
         content_type=leaf.kind[:100],

@@ -4,6 +4,8 @@ import html
 import re
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
@@ -129,6 +131,21 @@ def values(page: str) -> dict[str, str]:
     return found | {"text": html.unescape(text[1]), "mailbox": chosen[1] if chosen else ""}
 
 
+def focused(page: str) -> str:
+    """Where a browser without JavaScript puts the focus: at the first that asks for it."""
+    asks = re.search(r"<(?:input|select|textarea)\b[^>]* autofocus[^>]*>", page)
+    name = re.search(r' name="(\w+)"', asks[0]) if asks else None
+    return name[1] if name else ""
+
+
+def outbox_entry(page: str) -> str | None:
+    """The number beside *Outbox* in the list of folders; None without one."""
+    entry = re.search(r'<a href="/mail/outbox"[^>]*>.*?</a>', page, re.S)
+    assert entry is not None
+    number = re.search(r'class="unread number">(\d+)<', entry[0])
+    return number[1] if number else None
+
+
 def same(shown: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
     return {name: value.replace("\r", "") for name, value in shown.items()} == {
         name: value.replace("\r", "") for name, value in wanted.items()
@@ -165,7 +182,7 @@ def test_bob_sends_a_message_without_javascript(
     answer = bobs.post(NEW, data=typed)
     message = the_message(session)
     assert answer.status_code == 303
-    assert answer.location == "/mail/"
+    assert answer.location == f"/mail/mailboxes/{mailbox.id}"
     assert "It is being sent." in bobs.get("/mail/outbox").text.partition('id="toasts"')[2]
     assert "It is being sent." not in bobs.get("/mail/outbox").text.partition('id="toasts"')[2]
     assert (message.state, message.mailbox_id) == (OutgoingState.QUEUED, mailbox.id)
@@ -176,17 +193,17 @@ def test_bob_sends_a_message_without_javascript(
     assert (message.in_reply_to, message.references) == ("", [])
     assert str(message.form_key) == typed["key"]
     assert woken.said == [message.id]
-    page = bobs.get("/mail/", follow_redirects=True).text
-    assert "On the way out" in page
+    page = bobs.get(answer.location, follow_redirects=True).text
+    assert outbox_entry(page) == "1"
 
 
 def test_bob_sends_a_message_by_htmx(
-    session: Session, bobs: FlaskClient, typed: dict[str, str], woken: Woken
+    session: Session, mailbox: Mailbox, bobs: FlaskClient, typed: dict[str, str], woken: Woken
 ) -> None:
     answer = bobs.post(NEW, data=typed, headers=FRAGMENT)
     message = the_message(session)
     assert (answer.status_code, answer.data) == (204, b"")
-    assert answer.headers["HX-Redirect"] == "/mail/"
+    assert answer.headers["HX-Redirect"] == f"/mail/mailboxes/{mailbox.id}"
     assert woken.said == [message.id]
 
 
@@ -221,6 +238,7 @@ def test_what_is_wrong_is_said_at_its_field_and_everything_typed_is_kept(
     assert answer.status_code == 422
     assert f'id="{field}-error"' in answer.text
     assert answer.text.count('class="field-error"') == 1
+    assert focused(answer.text) == field
     shown = values(answer.text)
     if field == "mailbox":
         shown["mailbox"] = sent["mailbox"]
@@ -243,11 +261,14 @@ def test_what_was_typed_into_bcc_is_seen_again(bobs: FlaskClient, typed: dict[st
 
 
 def test_a_form_that_is_sent_twice_queues_once(
-    session: Session, bobs: FlaskClient, typed: dict[str, str]
+    session: Session, bob: User, mailbox: Mailbox, bobs: FlaskClient, typed: dict[str, str]
 ) -> None:
-    first, second = bobs.post(NEW, data=typed), bobs.post(NEW, data=typed)
-    assert first.status_code == second.status_code == 303
-    assert first.location == second.location == "/mail/"
+    second = mailbox_of(session, bob, "info@firm.test")
+    once = bobs.post(NEW, data=typed)
+    again = bobs.post(NEW, data={**typed, "mailbox": str(second.id)})
+    assert once.status_code == again.status_code == 303
+    assert once.location == again.location == f"/mail/mailboxes/{mailbox.id}"
+    assert the_message(session).mailbox_id == mailbox.id
 
 
 def test_two_forms_queue_two_messages(
@@ -287,9 +308,39 @@ def test_bob_chooses_from_which_mailbox_it_goes(
     session: Session, bob: User, bobs: FlaskClient, typed: dict[str, str]
 ) -> None:
     second = mailbox_of(session, bob, "info@firm.test")
-    bobs.post(NEW, data={**typed, "mailbox": str(second.id)})
+    answer = bobs.post(NEW, data={**typed, "mailbox": str(second.id)})
     message = the_message(session)
     assert (message.mailbox_id, message.sender_address) == (second.id, "info@firm.test")
+    landed = bobs.get(answer.location, follow_redirects=True)
+    assert landed.request.path == f"/mail/folders/{inbox_of(session, second).id}"
+
+
+def test_writing_in_a_folder_of_the_second_mailbox_writes_from_it(
+    app: Flask, session: Session, mailbox: Mailbox, bob: User, bobs: FlaskClient
+) -> None:
+    second = mailbox_of(session, bob, "info@firm.test")
+    folder = inbox_of(session, second)
+    message = arrive(app, session, folder, letter())
+    address = f"{NEW}?mailbox={second.id}"
+    for page in (f"/mail/folders/{folder.id}", f"/mail/messages/{message.id}"):
+        assert f'href="{address}"' in bobs.get(page).text
+    page = bobs.get(address).text
+    assert values(page)["mailbox"] == str(second.id)
+    assert f'href="/mail/mailboxes/{second.id}">Cancel' in page
+    assert f'href="{NEW}"' in bobs.get("/mail/outbox").text
+
+
+@pytest.mark.parametrize("named", ["carols", "999999", "0", "-1", "9" * 5000, "x", ""])
+def test_a_mailbox_that_is_not_bobs_is_not_chosen(
+    session: Session, mailbox: Mailbox, carol: User, bobs: FlaskClient, named: str
+) -> None:
+    carols = mailbox_of(session, carol)
+    named = str(carols.id) if named == "carols" else named
+    answer = bobs.get(NEW, query_string={"mailbox": named})
+    assert answer.status_code == 200
+    assert "carol@firm.test" not in answer.text
+    assert values(answer.text)["mailbox"] == ""
+    assert 'href="/mail/">Cancel' in answer.text
 
 
 def test_nobody_but_the_envelope_learns_of_bcc(
@@ -314,6 +365,21 @@ def test_a_subject_cannot_carry_a_header_of_its_own(
     assert b"\r\nBcc:" not in build(outbox.outgoing_of(message))
 
 
+def test_with_two_wrong_fields_the_first_one_has_the_focus(
+    bobs: FlaskClient, typed: dict[str, str]
+) -> None:
+    assert focused(bobs.get(NEW).text) == "to"
+    page = bobs.post(NEW, data={**typed, "bcc": "erin", "cc": "frank", "subject": ""}).text
+    assert focused(page) == "cc"
+
+
+def test_what_was_typed_is_marked_as_unsent_when_it_comes_back(
+    bobs: FlaskClient, typed: dict[str, str]
+) -> None:
+    assert "data-unsent>" in bobs.get(NEW).text
+    assert 'data-unsent="typed">' in bobs.post(NEW, data={**typed, "to": "carol"}).text
+
+
 # A reply
 
 
@@ -328,6 +394,20 @@ def test_a_reply_is_addressed_titled_and_quoted(
     assert shown["text"].strip() == "On 2 March 2026, 08:00, Carol wrote:\n> At noon?"
     assert shown["mailbox"] == str(mailbox.id)
     assert (shown["cc"], shown["bcc"]) == ("", "")
+    assert focused(page.text) == "text"
+    assert "<h1>Your reply</h1>" in page.text
+
+
+def test_a_date_that_no_calendar_reaches_is_quoted_as_the_servers(
+    app: Flask, session: Session, inbox: Folder, bobs: FlaskClient
+) -> None:
+    settings = app.extensions["postroom_settings"]
+    app.extensions["postroom_settings"] = replace(settings, time_zone=ZoneInfo("Europe/Moscow"))
+    headers = {"Date": "Fri, 31 Dec 9999 23:59:00 +0000"}
+    message = arrive(app, session, inbox, letter(headers=headers))
+    page = bobs.get(f"/mail/messages/{message.id}/reply").text
+    assert "On 2 March 2026, 12:00, Carol wrote:" in values(page)["text"]
+    assert 'title="Written on 2 March 2026, 12:00"' in bobs.get(f"/mail/messages/{message.id}").text
 
 
 def test_a_reply_goes_out_of_the_mailbox_that_was_written_to(
@@ -361,7 +441,7 @@ def test_bob_replies_and_the_conversation_is_kept(
     sent = {**values(bobs.get(address).text), "text": "Yes.\r\n"}
     answer = bobs.post(address, data=sent, headers=headers)
     message = the_message(session)
-    target = "/mail/"
+    target = f"/mail/mailboxes/{lunch.mailbox_id}"
     if headers:
         assert (answer.status_code, answer.headers["HX-Redirect"]) == (204, target)
     else:
@@ -463,7 +543,32 @@ def test_bob_does_not_answer_from_carols_mailbox(
 
 
 def test_an_empty_outbox_says_so(mailbox: Mailbox, bobs: FlaskClient) -> None:
-    assert "Nothing waits to be sent." in bobs.get("/mail/outbox").text
+    page = bobs.get("/mail/outbox").text
+    assert "Nothing waits to be sent." in page
+    assert outbox_entry(page) is None
+
+
+def test_who_has_a_mailbox_finds_the_outbox_before_it_is_needed(
+    session: Session, inbox: Folder, mailbox: Mailbox, bobs: FlaskClient, carols: FlaskClient
+) -> None:
+    address = f"/mail/folders/{inbox.id}"
+    assert outbox_entry(bobs.get(address).text) is None
+    queued(session, mailbox)
+    session.commit()
+    page = bobs.get(address).text
+    assert outbox_entry(page) == "1"
+    assert "A message needs your decision" not in page
+    empty = carols.get("/mail/").text
+    assert 'href="/mail/outbox"' not in empty
+    assert re.search(r'<nav class="section folders" [^>]*hidden>', empty)
+
+
+def test_a_message_that_failed_is_marked_wherever_bob_is(
+    failed: OutgoingMessage, inbox: Folder, bobs: FlaskClient
+) -> None:
+    page = bobs.get(f"/mail/folders/{inbox.id}").text
+    assert 'class="wants-decision" title="A message needs your decision"' in page
+    assert 'aria-label="Something here needs your attention"' in page
 
 
 def test_the_outbox_tells_what_became_of_each_message(
@@ -514,6 +619,8 @@ def test_bob_sends_again_in_the_page(
     assert answer.text.lstrip().startswith('<div id="outbox">')
     assert "<html" not in answer.text
     assert "It is being sent." in answer.text
+    assert outbox_entry(answer.text) == "1"
+    assert "A message needs your decision" not in answer.text
     assert 'hx-swap-oob="innerHTML"' in answer.text
     assert "It is sent again." in answer.text
     assert the_message(session).state is OutgoingState.QUEUED
@@ -537,6 +644,9 @@ def test_bob_discards_in_the_page(
     assert answer.text.lstrip().startswith('<div id="outbox">')
     assert "Discarded." in answer.text
     assert f"outgoing-{failed.id}" not in answer.text
+    folders = answer.text.partition('<hx-partial hx-target="#folders"')[2]
+    assert outbox_entry(folders) is None
+    assert re.search(r'<a href="/mail/outbox" aria-current="page">', folders)
     assert the_message(session).state is OutgoingState.SENT
 
 

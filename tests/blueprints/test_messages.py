@@ -1,7 +1,9 @@
 """Mail: folders, lists and messages, as a browser sees them."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask, url_for
@@ -89,7 +91,8 @@ def subjects(page: str) -> list[str]:
 
 def unread_of(page: str) -> int:
     """What the inbox says beside its name."""
-    shown = re.search(r">Inbox</span>\s*(?:<span class=\"unread number\"[^>]*>(\d+)<)?", page)
+    listed = page.partition('class="folder-list"')[2]
+    shown = re.search(r">Inbox</span>\s*(?:<span class=\"unread number\"[^>]*>(\d+)<)?", listed)
     assert shown is not None
     return int(shown[1] or 0)
 
@@ -304,6 +307,21 @@ def test_a_message_opens_as_a_page_beside_its_list(
     assert listed(page.text) == [message.id]
     assert 'class="message"' in page.text
     assert "marker" not in page.text
+
+
+def test_a_message_says_when_it_was_written_too(
+    app: Flask, session: Session, inbox: Folder, bobs: FlaskClient
+) -> None:
+    settings = app.extensions["postroom_settings"]
+    app.extensions["postroom_settings"] = replace(settings, time_zone=ZoneInfo("Europe/Moscow"))
+    message = arrive(app, session, inbox, letter())
+    for headers in ({}, FRAGMENT):
+        page = bobs.get(f"/mail/messages/{message.id}", headers=headers).text
+        assert 'title="Written on 2 March 2026, 11:00">2 March 2026, 12:00</time>' in page
+    undated = arrive(app, session, inbox, letter(headers={"Date": "yesterday"}))
+    page = bobs.get(f"/mail/messages/{undated.id}", headers=FRAGMENT).text
+    assert ">2 March 2026, 12:00</time>" in page
+    assert "Written on" not in page
 
 
 def test_asked_by_htmx_it_is_the_message_alone_and_holds_none_of_its_html(

@@ -1,6 +1,7 @@
 """axe finds nothing on the page of any route, in either theme, wide or narrow."""
 
 import json
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -37,6 +38,8 @@ NO_PAGE = {
     "messages.newer": "fragments, for an open page that polls",
     "messages.part": "a picture or a download",
     "messages.source": "a download",
+    "services.watch_search": "fragments, for the window that searches",
+    "services.watch_test": "fragments, for the window that tests",
 }
 # The text of a message stands in a frame; the page around it has title, heading and landmarks.
 RULES_FOR_WHOLE_PAGES = {
@@ -83,7 +86,7 @@ def message(house: House, *, html: str = "") -> int:
 
 def mailbox_on_its_way(house: House) -> int:
     """One whose folders are not known yet: of another one, the route leads on to the inbox."""
-    mailbox = mailbox_of(house.session, house.owner, "office@firm.test")
+    mailbox = mailbox_of(house.session, house.owner, f"{uuid.uuid4().hex}@firm.test")
     mailbox.state = MailboxState.CONNECTING
     house.session.execute(delete(Folder).where(Folder.mailbox_id == mailbox.id))
     house.session.commit()

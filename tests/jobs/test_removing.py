@@ -314,7 +314,8 @@ def test_a_visit_that_began_before_leaves_no_source_behind(
     found._sync.wake(going.id)
     assert begun.wait(SOON)
     found._remove(going.id)
-    assert not is_gone(house, going)
+    with house.step() as opened:
+        assert removal.progress(opened, going) == len(LENGTHS)
     may_end.set()
     until(lambda: not found._visited)
     found.sweep()
@@ -350,6 +351,8 @@ def test_disabling_ends_watching_and_sending_within_seconds_and_enabling_brings_
 
     found.start()
     try:
+        # A sweep has found the watch in order: from now on it idles.
+        until(lambda: watched() and box.id in (found._watcher._current or {}))
         until(lambda: watched() and connections(firm.imaps_port) == 1)
         with job.step() as session:
             people.disable(session, session.get_one(User, bob.id), author())

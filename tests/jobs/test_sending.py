@@ -14,16 +14,41 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from domain import outbox
 from domain.secrets import KeyRing
+from domain.sync import folder as folder_sync
+from domain.sync.plan import Flags
 from jobs import outbox as runner
 from jobs.context import Job
 from jobs.outbox import send
 from jobs.parsers import DirectParser
+from jobs.watcher import Watcher
+from jobs.worker import Worker
 from mail.connection import Network
 from mail.server_errors import Cause, MailServerError, Step
-from models import Folder, Mailbox, MailboxState, OutgoingMessage, OutgoingState, User
+from models import (
+    Folder,
+    FolderRole,
+    Mailbox,
+    MailboxState,
+    Message,
+    OutgoingMessage,
+    OutgoingState,
+    User,
+)
 from models.source_store import SourceStore
+from tests.jobs.conftest import Connect
+from tests.jobs.office import inbox, queue
 from tests.jobs.office import mailbox_of as box_of
-from tests.mailroom import RING, mailbox_of, queued, service_of
+from tests.mailroom import (
+    RING,
+    fetched,
+    inbox_of,
+    letter,
+    mailbox_of,
+    queued,
+    service_of,
+    unreadable,
+)
+from tests.servers.mail_system import MailSystem
 from tests.servers.scripted import (
     Script,
     ScriptedServer,
@@ -34,6 +59,7 @@ from tests.servers.scripted import (
     welcome_imap,
     welcome_smtp,
 )
+from tests.waiting import until
 
 CAROL, DAVE, ERIN = "carol@firm.test", "dave@firm.test", "erin@firm.test"
 S = OutgoingState
@@ -290,6 +316,181 @@ def sent(job: Job, box: Mailbox, smtp: Callable[[Script], ScriptedServer]) -> in
     return outgoing
 
 
+def opens(uid_validity: int = 1) -> tuple[str, ...]:
+    return "* 1 EXISTS", f"* OK [UIDVALIDITY {uid_validity}] ok", "* OK [UIDNEXT 9] ok"
+
+
+def takes_the_copy(talk: Talk) -> None:
+    talk.answer("EXAMINE", *opens())
+    talk.answer("SEARCH", "* SEARCH")
+    size = int(talk.hear("APPEND").rpartition("{")[2].rstrip("+}"))
+    tag = talk.tag
+    talk.say("+ go on")
+    talk.hear_bytes(size + 2)
+    talk.say(f"{tag} OK done")
+
+
+def has_the_copy(talk: Talk) -> None:
+    """As at Gmail, which files by itself what was sent."""
+    talk.answer("EXAMINE", *opens())
+    talk.answer("SEARCH", "* SEARCH 4")
+
+
+@pytest.mark.parametrize("copy", [takes_the_copy, has_the_copy])
+def test_the_mailbox_that_has_the_copy_is_named_once(
+    job: Job, box: Mailbox, smtp: Callable[[Script], ScriptedServer], copy: Script
+) -> None:
+    outgoing = writes(job, box)
+    smtp(accepts("250 fine"))
+    with closed_port() as port:
+        at_ports(job, imap=port)
+        assert send(job, outgoing) is None
+
+    def script(talk: Talk) -> None:
+        welcome_imap(talk)
+        copy(talk)
+        talk.answer("LOGOUT", "* BYE")
+
+    later = replace(job, clock=lambda: datetime.now(UTC) + timedelta(hours=1))
+    with serving(over_tls(script)) as imap:
+        at_ports(job, imap=imap.port)
+        assert send(later, outgoing) == box.id
+    assert send(later, outgoing) is None
+
+
+def answers(job: Job, box: Mailbox) -> int:
+    """Bob's answer to a message that lies in two of his folders."""
+    raw = letter(headers={"Message-ID": "<m1@firm.test>"})
+    with job.step() as session:
+        own = session.get_one(Mailbox, box.id)
+        for folder in session.scalars(select(Folder).where(Folder.mailbox_id == own.id)):
+            if folder.role is not FolderRole.SENT:
+                folder.uid_validity = 7
+                folder_sync.store(session, folder, [fetched(raw, 5), fetched(letter(), 6)])
+        message = queued(session, own, CAROL, now=job.clock())
+        message.in_reply_to = "<m1@firm.test>"
+        return message.id
+
+
+def test_the_server_learns_that_a_message_was_answered_wherever_it_lies(
+    job: Job, box: Mailbox, smtp: Callable[[Script], ScriptedServer]
+) -> None:
+    smtp(accepts("250 fine"))
+    outgoing = answers(job, box)
+    opened = []
+
+    def script(talk: Talk) -> None:
+        welcome_imap(talk)
+        takes_the_copy(talk)
+        for _ in range(2):
+            opened.append(talk.answer("SELECT", *opens(uid_validity=7)).split()[-1].strip('"'))
+            talk.answer("UID STORE 5 +FLAGS.SILENT (\\Answered)")
+        talk.answer("LOGOUT", "* BYE")
+
+    with serving(over_tls(script)) as imap:
+        at_ports(job, imap=imap.port)
+        assert send(job, outgoing) == box.id
+    assert sorted(opened) == ["INBOX", "Projects"]
+
+
+def renumbered(talk: Talk) -> None:
+    for _ in range(2):
+        talk.answer("SELECT", *opens(uid_validity=8))
+    talk.answer("LOGOUT", "* BYE")
+
+
+def refuses_flags(talk: Talk) -> None:
+    talk.answer("SELECT", *opens(uid_validity=7))
+    talk.answer("STORE", end="NO read only")
+    talk.answer("LOGOUT", "* BYE")
+
+
+def hangs_up(talk: Talk) -> None:
+    talk.hear("SELECT")
+    talk.cut()
+
+
+@pytest.mark.parametrize("then", [renumbered, refuses_flags, hangs_up])
+def test_a_copy_that_is_made_is_not_made_again_for_a_mark(
+    job: Job, box: Mailbox, smtp: Callable[[Script], ScriptedServer], then: Script
+) -> None:
+    smtp(accepts("250 fine"))
+    outgoing = answers(job, box)
+
+    def script(talk: Talk) -> None:
+        welcome_imap(talk)
+        takes_the_copy(talk)
+        then(talk)
+
+    with serving(over_tls(script)) as imap:
+        at_ports(job, imap=imap.port)
+        assert send(job, outgoing) == box.id
+    assert (row(job, outgoing).copied_to_sent, row(job, outgoing).copy_attempts) == (True, 0)
+
+
+def test_only_what_was_answered_is_marked_and_only_once(job: Job, box: Mailbox, bob: User) -> None:
+    raw = letter(headers={"Message-ID": "<m1@firm.test>"})
+    with job.step() as session:
+        own, other = session.get_one(Mailbox, box.id), mailbox_of(session, bob, "info@firm.test")
+        nameless = [fetched(raw, 4, flags=Flags(answered=True)), fetched(unreadable(), 5)]
+        folder_sync.store(session, inbox_of(session, own), [*nameless, fetched(raw, 6)])
+        folder_sync.store(session, inbox_of(session, other), [fetched(raw, 7)])
+        found = runner._answered(session, own.id, "<m1@firm.test>")
+        assert [place.uid for place in found] == [6]
+        assert runner._answered(session, own.id, "") == []
+
+
+def test_a_message_id_that_a_sender_gave_many_times_costs_little(job: Job, box: Mailbox) -> None:
+    raw = letter(headers={"Message-ID": "<m1@firm.test>"})
+    with job.step() as session:
+        folder = inbox_of(session, session.get_one(Mailbox, box.id))
+        folder_sync.store(session, folder, [fetched(raw, uid) for uid in range(1, 40)])
+        assert len(runner._answered(session, box.id, "<m1@firm.test>")) == 10
+
+
+@pytest.mark.dovecot
+@pytest.mark.postfix
+@pytest.mark.xdist_group("servers")
+def test_what_bob_answered_is_in_sent_within_seconds_and_the_original_is_marked(
+    job: Job,
+    firm: MailSystem,
+    bob: User,
+    clock: Clock,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connect(bob)
+    own = box_of(job, bob)
+    firm.deliver("bob", letter(headers={"Message-ID": "<m1@firm.test>"}), letter("Dinner"))
+    # Neither the poll, for this clock stands still, nor IDLE finds anything: only what is told.
+    monkeypatch.setattr(Watcher, "watch", lambda *_: None)
+    house = Worker(job, sync_threads=1)
+    house.start()
+    try:
+        until(lambda: box_of(job, bob).last_contact_at == clock.now)
+        assert [one.answered for one in inbox(job, own)] == [False, False]
+        outgoing = answering(job, own, "<m1@firm.test>")
+        house._outbox.wake(outgoing)
+        (copy,) = until(lambda: in_sent(job, own), seconds=10)
+        until(lambda: [one.answered for one in inbox(job, own)] == [True, False], seconds=10)
+    finally:
+        house.stop()
+    assert copy.message_id == row(job, outgoing).message_id
+
+
+def answering(job: Job, box: Mailbox, message_id: str) -> int:
+    outgoing = queue(job, box, CAROL)
+    with job.step() as session:
+        session.get_one(OutgoingMessage, outgoing).in_reply_to = message_id
+    return outgoing
+
+
+def in_sent(job: Job, box: Mailbox) -> list[Message]:
+    with job.step() as session:
+        listed = select(Message).join(Folder).where(Folder.mailbox_id == box.id)
+        return list(session.scalars(listed.where(Folder.role == FolderRole.SENT)))
+
+
 @pytest.mark.parametrize(
     ("listed", "created"),
     [
@@ -315,13 +516,7 @@ def test_sent_is_created_where_the_other_folders_are(
         said = talk.answer("CREATE")
         assert said.split()[-1].strip('"') == created
         talk.answer("SUBSCRIBE")
-        talk.answer("EXAMINE", "* 0 EXISTS", "* OK [UIDVALIDITY 1] ok", "* OK [UIDNEXT 1] ok")
-        talk.answer("SEARCH", "* SEARCH")
-        size = int(talk.hear("APPEND").rpartition("{")[2].rstrip("+}"))
-        tag = talk.tag
-        talk.say("+ go on")
-        talk.hear_bytes(size + 2)
-        talk.say(f"{tag} OK done")
+        takes_the_copy(talk)
         talk.answer("LOGOUT", "* BYE")
 
     with serving(over_tls(script)) as imap:

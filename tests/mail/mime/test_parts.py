@@ -43,6 +43,57 @@ def test_the_content_of_a_part_is_found_by_its_path() -> None:
     assert part_content(raw, "1.1")[1] == b"Hello"
 
 
+CALENDAR = "BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nEND:VCALENDAR\r\n"
+
+
+def invitation(body: str = CALENDAR, kind: str = "text/calendar", *fields: str) -> bytes:
+    return mail(f"Content-Type: {kind}; method=REQUEST", *fields, body=body)
+
+
+def attached(body: str = CALENDAR, kind: str = "application/ics") -> bytes:
+    return invitation(body, f"{kind}; name=invite.ics", "Content-Disposition: attachment")
+
+
+def names(*parts: bytes) -> list[str]:
+    return [part.filename for part in parse(multipart(*parts)).attachments]
+
+
+def alternatives(*parts: bytes) -> bytes:
+    return multipart(TEXT, *parts, kind="alternative", boundary="i")
+
+
+@pytest.mark.parametrize("kind", ["application/ics", "text/calendar"])
+@pytest.mark.parametrize("body", [CALENDAR, CALENDAR.replace("\r", ""), CALENDAR.strip()])
+def test_an_invitation_that_comes_twice_is_listed_once_by_its_name(kind: str, body: str) -> None:
+    raw = multipart(alternatives(invitation()), attached(body, kind))
+    message = parse(raw)
+    assert [part.filename for part in message.attachments] == ["invite.ics"]
+    assert message.has_attachments
+    assert [part.path for part in message.parts] == ["1.1", "1.2", "2"]
+    assert part_content(raw, "1.2")[1].decode().strip() == CALENDAR.strip()
+
+
+def test_an_invitation_that_comes_once_is_listed_wherever_it_is() -> None:
+    assert names(alternatives(invitation())) == ["part-2.ics"]
+    assert names(TEXT, invitation()) == ["part-2.ics"]
+    assert names(TEXT, invitation(), attached()) == ["part-2.ics", "invite.ics"]
+
+
+def test_two_invitations_that_differ_are_both_listed() -> None:
+    other = attached(CALENDAR.replace("REQUEST", "CANCEL"))
+    assert names(alternatives(invitation()), other) == ["part-2.ics", "invite.ics"]
+    named = invitation(CALENDAR, "text/calendar; name=a.ics")
+    assert names(alternatives(named), attached()) == ["a.ics", "invite.ics"]
+    pdf = invitation(CALENDAR, "application/pdf; name=a.pdf")
+    assert names(alternatives(invitation()), pdf) == ["part-2.ics", "a.pdf"]
+
+
+def test_a_text_that_comes_twice_is_no_invitation() -> None:
+    files = [mail("Content-Type: application/ics; name=a.ics", body="Hello")]
+    inner = mail("Content-Type: application/json", body="Hello")
+    assert names(alternatives(inner), *files) == ["part-2.bin", "a.ics"]
+
+
 @pytest.mark.parametrize("path", ["", "0", "1", "3", "2.1", "x", "../1"])
 def test_a_part_that_is_not_there_is_not_found(path: str) -> None:
     with pytest.raises(NoSuchPartError):
