@@ -73,7 +73,7 @@ def open_disabling(page: Page) -> None:
 
 def open_window_and_save_nothing(page: Page) -> None:
     open_window(page)
-    page.locator("dialog button[type=submit]").click()
+    page.locator("dialog footer button[type=submit]").click()
     page.locator("dialog .field-error").first.wait_for()
 
 
