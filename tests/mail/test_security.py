@@ -24,7 +24,7 @@ from mail.security import (
 from mail.server_string import Protocol, parse_server_string
 from tests.mail.server_string_cases import IMAP, PAIRS, SMTP, Pair
 
-PROVIDERS = Path(__file__).parents[2] / "domain" / "providers.json"
+PROVIDERS = sorted((Path(__file__).parents[2] / "migrations" / "providers").glob("*.json"))[-1]
 NONE, STARTTLS, TLS = Security.NONE, Security.STARTTLS, Security.TLS
 protocols = st.sampled_from(Protocol)
 securities = st.sampled_from(Security)
