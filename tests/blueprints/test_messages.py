@@ -117,6 +117,11 @@ def test_without_a_mailbox_mail_leads_to_connecting_one(bobs: FlaskClient) -> No
     assert 'href="/profile/mail/connect"' in page.text
 
 
+def test_the_next_mailbox_is_one_click_away_from_mail(inbox: Folder, bobs: FlaskClient) -> None:
+    folders = bobs.get(f"/mail/folders/{inbox.id}").text.partition('class="folder-list"')[2]
+    assert 'href="/profile/mail/connect"' in folders.partition("</nav>")[0]
+
+
 def test_while_the_folders_are_fetched_mail_says_so(
     session: Session, mailbox: Mailbox, bobs: FlaskClient
 ) -> None:
