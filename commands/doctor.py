@@ -103,6 +103,7 @@ _STATES = {
     MailboxState.SERVICE_DELETED: "Its mail service was deleted. Bring it back, and it works on.",
     MailboxState.MOVED: "It was moved to another mail service. {owner} has to agree that the"
     " password is used there.",
+    MailboxState.DISCONNECTED: "{owner} has disconnected it and keeps its mail.",
     MailboxState.REMOVING: "It is being removed, which may take some minutes.",
 }
 

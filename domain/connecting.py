@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from domain import company, mailboxes, services
@@ -31,6 +31,12 @@ RETRY_LASTS = timedelta(minutes=10)
 TRIES_AT_ONCE = 2
 TRIES_MOST = 20
 TRIES_WINDOW = timedelta(minutes=15)
+TESTS_KEPT = timedelta(days=1)
+_FOR_A_NEW_MAILBOX = (
+    ConnectionPurpose.CONNECT,
+    ConnectionPurpose.CHECK,
+    ConnectionPurpose.KEPT,
+)
 NOT_TRIED = "not_tried"  # the cause of a try that broke here, or that nobody made in time
 
 
@@ -41,16 +47,18 @@ def begin_test(
     servers: int | OwnServers,
     address: str,
     login: str,
+    smtp_login: str = "",
     password: str,
     tried: ConnectionTest | None,
+    connects: bool = True,
     ring: KeyRing,
     now: datetime,
 ) -> ConnectionTest:
-    """Starts a try. With an empty password, that of the failed try is used. Raises RefusedError.
+    """Starts a try. With an empty password, that of the earlier try is used. Raises RefusedError.
 
-    ``servers`` is the id of a service, or, for *Other*, what the person typed. At most 2 at once,
-    which keeps the way free for others, and 20 without success in 15 minutes: the login may be a
-    colleague's.
+    ``servers`` is the id of a service, or, for *Other*, what the person typed, who may give SMTP
+    another login. Unless it ``connects``, no mailbox comes of it. At most 2 at once, which keeps
+    the way free for others, and 20 without success in 15 minutes: the login may be a colleague's.
     """
     service, own = _chosen(session, servers)
     address = check_address(address.strip(), "address")
@@ -59,21 +67,55 @@ def begin_test(
         password = _password_of(tried, ring)
     if not password:
         raise RefusedError("password", "required")
+    if own is None:
+        smtp_login = _smtp_login(service, address)
     return _begin(
         session,
         ConnectionTest(
             user_id=person.id,
-            purpose=ConnectionPurpose.CONNECT,
+            purpose=ConnectionPurpose.CONNECT if connects else ConnectionPurpose.CHECK,
             service=service,
             own_servers=own,
             address=address,
             login=login.strip(),
-            smtp_login=_smtp_login(service, address),
+            smtp_login=smtp_login.strip(),
             created_at=now,
         ),
         password,
         ring,
     )
+
+
+def keep_password(
+    session: Session,
+    person: User,
+    password: str,
+    *,
+    tried: ConnectionTest | None,
+    ring: KeyRing,
+    now: datetime,
+) -> ConnectionTest | None:
+    """Keeps what was typed into a form that is shown again; the page itself never holds it.
+
+    The row to name in the form, which is that of the earlier try where nothing was typed.
+    """
+    if not password:
+        return tried
+    kept = tried
+    if kept is None or kept.purpose is not ConnectionPurpose.KEPT:
+        kept = ConnectionTest(
+            uuid=uuid.uuid4(),
+            user_id=person.id,
+            purpose=ConnectionPurpose.KEPT,
+            state=ConnectionTestState.FAILED,
+            address="",
+            login="",
+        )
+        session.add(kept)
+    kept.created_at = now
+    kept.sealed_password = ring.seal(password, kept.uuid, PASSWORD)
+    session.flush()
+    return kept
 
 
 def begin_password(
@@ -144,7 +186,8 @@ def begin_try(
 def _begin(session: Session, test: ConnectionTest, password: str, ring: KeyRing) -> ConnectionTest:
     window = "test_" if test.purpose is ConnectionPurpose.TRY else ""
     _refuse_many(session, test, f"{window}password")
-    for field, text in (("login", test.login), ("password", password)):
+    typed = (("login", test.login), ("smtp_login", test.smtp_login), ("password", password))
+    for field, text in typed:
         if not is_one_line(text):
             raise RefusedError(window + field, "not_one_line")
     test.uuid = uuid.uuid4()
@@ -166,6 +209,7 @@ def _refuse_many(session: Session, test: ConnectionTest, field: str) -> None:
     now = test.created_at
     tries = select(func.count()).where(
         ConnectionTest.user_id == test.user_id,
+        ConnectionTest.purpose != ConnectionPurpose.KEPT,
         ConnectionTest.state != ConnectionTestState.SUCCEEDED,
         ConnectionTest.created_at > now - TRIES_WINDOW,
     )
@@ -181,7 +225,9 @@ def find_test(session: Session, person: User, test: uuid.UUID) -> ConnectionTest
     """Raises NotFoundError when it is not this person's."""
     own = session.scalar(
         select(ConnectionTest).where(
-            ConnectionTest.uuid == test, ConnectionTest.user_id == person.id
+            ConnectionTest.uuid == test,
+            ConnectionTest.user_id == person.id,
+            ConnectionTest.purpose != ConnectionPurpose.KEPT,
         )
     )
     if own is None:
@@ -189,15 +235,17 @@ def find_test(session: Session, person: User, test: uuid.UUID) -> ConnectionTest
     return own
 
 
-def failed_test(
+def earlier_try(
     session: Session, person: User, test: uuid.UUID, now: datetime
 ) -> ConnectionTest | None:
-    """The try that the person corrects, if it is recent enough for its password to be kept."""
+    """What the person corrects or goes on with, if its password is kept still."""
+    ended = (ConnectionTestState.FAILED, ConnectionTestState.SUCCEEDED)
     return session.scalar(
         select(ConnectionTest).where(
             ConnectionTest.uuid == test,
             ConnectionTest.user_id == person.id,
-            ConnectionTest.state == ConnectionTestState.FAILED,
+            ConnectionTest.state.in_(ended),
+            ConnectionTest.purpose.in_(_FOR_A_NEW_MAILBOX),
             ConnectionTest.sealed_password != b"",
             ConnectionTest.created_at > now - RETRY_LASTS,
         )
@@ -237,6 +285,22 @@ def forget_old_passwords(session: Session, now: datetime) -> None:
         )
         .values(sealed_password=b"")
     )
+
+
+def forget_old_tests(session: Session, now: datetime) -> None:
+    """A day later nobody looks at a test any more; what was typed for it goes with it."""
+    old = ConnectionTest.created_at <= now - TESTS_KEPT
+    session.execute(delete(ConnectionTest).where(old))
+    drop_unused_servers(session)
+
+
+def drop_unused_servers(session: Session) -> None:
+    """Servers of no service that neither a mailbox nor a test uses any more."""
+    used = [
+        exists().where(column == OwnServers.id)
+        for column in (Mailbox.own_servers_id, ConnectionTest.own_servers_id)
+    ]
+    session.execute(delete(OwnServers).where(~or_(*used)))
 
 
 def claim_test(
@@ -305,7 +369,7 @@ def succeed(session: Session, test_id: int) -> None:
 
 def _forget_password(test: ConnectionTest) -> None:
     """At once where nobody comes back to it: a person who connects may want to correct a login."""
-    if test.purpose is not ConnectionPurpose.CONNECT:
+    if test.purpose not in _FOR_A_NEW_MAILBOX:
         test.sealed_password = b""
 
 
@@ -328,9 +392,10 @@ def connect(session: Session, test_id: int, ring: KeyRing, now: datetime) -> Mai
     if test.purpose is ConnectionPurpose.PASSWORD:
         mailbox = _with_password(session, test, ring, password, now)
     else:
-        mailbox = _of_address(session, test.user_id, test.address) or _new_mailbox(
-            test, ring, password, now
-        )
+        there = _of_address(session, test.user_id, test.address)
+        mailbox = there or _new_mailbox(session, test, now)
+        if there is None or there.state.may_be_connected_anew:
+            _take_over(mailbox, test, ring, password, now)
     session.add(mailbox)
     session.flush()
     test.state, test.mailbox_id, test.sealed_password = (
@@ -371,8 +436,11 @@ def _smtp_login(service: MailService | None, address: str) -> str:
 
 
 def _refuse_connected(session: Session, person: User, address: str) -> None:
-    if _of_address(session, person.id, address) is not None:
-        raise RefusedError("address", "already_connected", address=address)
+    there = _of_address(session, person.id, address)
+    if there is not None and not there.state.may_be_connected_anew:
+        going = there.state is MailboxState.REMOVING
+        code = "mailbox_going" if going else "already_connected"
+        raise RefusedError("address", code, address=address)
 
 
 def _of_address(session: Session, person_id: int, address: str) -> Mailbox | None:
@@ -395,22 +463,35 @@ def _with_password(
     return mailbox
 
 
-def _new_mailbox(test: ConnectionTest, ring: KeyRing, password: str, now: datetime) -> Mailbox:
-    row = uuid.uuid4()
+def _new_mailbox(session: Session, test: ConnectionTest, now: datetime) -> Mailbox:
+    """The last in its owner's order, and the default sender where it is the first."""
+    own = Mailbox.user_id == test.user_id
+    last = session.scalar(select(func.max(Mailbox.position)).where(own))
+    has_default = session.scalar(select(exists().where(own, Mailbox.default_sender)))
     return Mailbox(
-        uuid=row,
+        uuid=uuid.uuid4(),
         user_id=test.user_id,
-        service_id=test.service_id,
-        own_servers_id=test.own_servers_id,
         address=test.address,
-        login=test.login,
-        smtp_login=test.smtp_login,
-        sealed_password=ring.seal(password, row, PASSWORD),
         sender_name=test.user.name,
-        state=_first_state(test.service),
         state_since=now,
-        next_contact_at=now,
+        position=(last or 0) + 1,
+        default_sender=not has_default,
     )
+
+
+def _take_over(
+    mailbox: Mailbox, test: ConnectionTest, ring: KeyRing, password: str, now: datetime
+) -> None:
+    """Its servers, logins and password are those of the test; mail that it kept stays in it."""
+    mailbox.service, mailbox.own_servers = test.service, test.own_servers
+    mailbox.login, mailbox.smtp_login = test.login, test.smtp_login
+    mailbox.sealed_password = ring.seal(password, mailbox.uuid, PASSWORD)
+    mailbox.agreed_domains = []
+    mailbox.state, mailbox.state_since = _first_state(test.service), now
+    mailbox.failures, mailbox.last_error_cause, mailbox.last_error_words = 0, "", ""
+    mailbox.smtp_failures, mailbox.smtp_error_cause, mailbox.smtp_refused_with = 0, "", ""
+    mailbox.next_contact_at = now
+    mailbox.version = (mailbox.version or 0) + 1
 
 
 def _first_state(service: MailService | None) -> MailboxState:

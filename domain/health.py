@@ -42,7 +42,7 @@ _COUNTED = (
     OutgoingState.FAILED,
     OutgoingState.UNCONFIRMED,
 )
-_FINE = (MailboxState.CONNECTING, MailboxState.WORKING)
+_FINE = (MailboxState.CONNECTING, MailboxState.WORKING, MailboxState.DISCONNECTED)
 
 
 class Status(enum.IntEnum):

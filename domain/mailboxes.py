@@ -57,9 +57,20 @@ class Target:
 
 
 def connected(session: Session, person: User) -> list[Mailbox]:
+    """All that have mail here, disconnected ones too, in the order that the person chose."""
     return list(
-        session.scalars(select(Mailbox).where(Mailbox.user_id == person.id).order_by(Mailbox.id))
+        session.scalars(
+            select(Mailbox)
+            .where(Mailbox.user_id == person.id)
+            .order_by(Mailbox.position, Mailbox.id)
+        )
     )
+
+
+def senders(session: Session, person: User) -> list[Mailbox]:
+    """Those that one can write from, the default sender first: the chosen one, else the first."""
+    usable = [one for one in connected(session, person) if not one.state.is_ended]
+    return sorted(usable, key=lambda mailbox: not mailbox.default_sender)
 
 
 def find(session: Session, person: User, mailbox_id: int) -> Mailbox:
@@ -196,6 +207,15 @@ def note_secret_lost(session: Session, mailbox_id: int, now: datetime) -> None:
         mailbox.state, mailbox.state_since = MailboxState.SECRET_LOST, now
         mailbox.version += 1
         session.flush()
+
+
+def end(session: Session, mailbox: Mailbox, state: MailboxState, now: datetime) -> None:
+    """Nothing is received or sent any more, and its password is forgotten."""
+    mailbox.state, mailbox.state_since = state, now
+    mailbox.sealed_password, mailbox.default_sender = b"", False
+    mailbox.last_error_cause, mailbox.last_error_words = "", ""
+    mailbox.version += 1
+    session.flush()
 
 
 def wait_after(failures: int) -> timedelta:

@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from domain import mailboxes
 from domain.errors import NotFoundError
 from mail import safe_html
 from mail.mime.parse import html_of
@@ -112,9 +113,7 @@ def version(session: Session, person: User) -> int:
 
 def folders(session: Session, person: User) -> list[tuple[Mailbox, list[Folder]]]:
     """The person's mailboxes, each with its folders, the special ones first."""
-    boxes = session.scalars(
-        select(Mailbox).where(Mailbox.user_id == person.id).order_by(Mailbox.id)
-    ).all()
+    boxes = mailboxes.connected(session, person)
     rows = session.scalars(
         select(Folder).where(Folder.mailbox_id.in_([box.id for box in boxes])).order_by(Folder.name)
     ).all()
@@ -144,7 +143,7 @@ def first_folder(session: Session, person: User) -> Folder | None:
         select(Folder)
         .join(Mailbox)
         .where(Mailbox.user_id == person.id, Folder.role == FolderRole.INBOX)
-        .order_by(Mailbox.id)
+        .order_by(Mailbox.position, Mailbox.id)
         .limit(1)
     )
 

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from domain.errors import NotFoundError
-from models.mailboxes import Mailbox
+from models.mailboxes import ENDED, Mailbox
 from models.notices import Notice, NoticeKind
 from models.people import User
 from models.services import MailService
@@ -48,7 +48,9 @@ def servers_changed(
         )
     }
     owners = session.execute(
-        select(Mailbox.id, Mailbox.user_id).where(Mailbox.service_id == service.id)
+        select(Mailbox.id, Mailbox.user_id).where(
+            Mailbox.service_id == service.id, Mailbox.state.not_in(ENDED)
+        )
     )
     for mailbox_id, user_id in owners:
         former = unread.get(mailbox_id)

@@ -11,11 +11,12 @@ after the last message, and before the row that alone knows their name.
 import uuid
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import Select, delete, func, select, update
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
 
-from domain import changelog, mailboxes
+from domain import changelog, connecting, mailboxes
 from domain.changelog import Author
 from domain.errors import RefusedError
 from models.mailboxes import ConnectionTest, Mailbox, MailboxState
@@ -23,7 +24,6 @@ from models.messages import Folder, Message, MessageContent, PendingChange
 from models.notices import Notice
 from models.outbox import OutgoingMessage
 from models.people import User
-from models.services import OwnServers
 
 BATCH = 500
 
@@ -59,7 +59,7 @@ def delete_mail(session: Session, person: User, *, login: str, by: Author) -> li
     if not staying:
         raise RefusedError("login", "no_mail_kept", name=person.name)
     for filled in staying:
-        begin_removal(session, filled.mailbox, by)
+        begin_removal(session, filled.mailbox, by.now)
     changelog.record(
         session,
         by,
@@ -74,14 +74,11 @@ def delete_mail(session: Session, person: User, *, login: str, by: Author) -> li
     return [filled.mailbox for filled in staying]
 
 
-def begin_removal(session: Session, mailbox: Mailbox, by: Author) -> None:
-    """From now on nothing is received or sent, and the worker removes it. Whoever calls this also
-    writes it to the change log. The password goes at once.
+def begin_removal(session: Session, mailbox: Mailbox, now: datetime) -> None:
+    """From now on nothing is received or sent, and the worker removes it. The password goes at
+    once.
     """
-    mailbox.state, mailbox.state_since = MailboxState.REMOVING, by.now
-    mailbox.sealed_password = b""
-    mailbox.version += 1
-    session.flush()
+    mailboxes.end(session, mailbox, MailboxState.REMOVING, now)
 
 
 def waiting(session: Session) -> list[int]:
@@ -118,19 +115,12 @@ def finish(session: Session, mailbox_id: int) -> bool:
     if mailbox is None or mailbox.state is not MailboxState.REMOVING:
         return True
     tests = _tests_of(session, mailbox)
-    servers = {mailbox.own_servers_id, *(test.own_servers_id for test in tests)} - {None}
     for kind in (PendingChange, Folder, Notice):
         session.execute(delete(kind).where(kind.mailbox_id == mailbox_id))
     for row in (*tests, mailbox):
         session.delete(row)
     session.flush()
-    session.execute(
-        delete(OwnServers).where(
-            OwnServers.id.in_(servers),
-            OwnServers.id.not_in(_used(Mailbox.own_servers_id)),
-            OwnServers.id.not_in(_used(ConnectionTest.own_servers_id)),
-        )
-    )
+    connecting.drop_unused_servers(session)
     return True
 
 
@@ -170,8 +160,3 @@ def _tests_of(session: Session, mailbox: Mailbox) -> list[ConnectionTest]:
         for test in session.scalars(by_owner)
         if test.mailbox_id == mailbox.id or test.address.casefold() == mailbox.address.casefold()
     ]
-
-
-def _used(column: InstrumentedAttribute[int | None]) -> Select[int | None]:
-    # With NULL among them, SQL would say of no id that it is not in there.
-    return select(column).where(column.is_not(None))

@@ -11,7 +11,7 @@ from domain import services
 from domain.changelog import Author
 from domain.errors import NotFoundError, RefusedError
 from mail.registrable import registrable_domain
-from models.mailboxes import Mailbox, MailboxState
+from models.mailboxes import ENDED, Mailbox, MailboxState
 from models.people import User
 from models.services import MailService
 
@@ -39,8 +39,12 @@ class Consequences:
 
 def consequences(session: Session, service: MailService, search: str = "") -> Consequences:
     """Who would be left without mail, before anything happens."""
-    of_service = select(Mailbox.id).join(User).where(Mailbox.service_id == service.id)
-    mailboxes, people = session.execute(
+    of_service = (
+        select(Mailbox.id)
+        .join(User)
+        .where(Mailbox.service_id == service.id, Mailbox.state.not_in(ENDED))
+    )
+    stopping, people = session.execute(
         of_service.with_only_columns(func.count(), func.count(Mailbox.user_id.distinct()))
     ).one()
     other = aliased(Mailbox)
@@ -65,7 +69,7 @@ def consequences(session: Session, service: MailService, search: str = "") -> Co
         .limit(SHOWN_MOST)
     )
     return Consequences(
-        mailboxes=mailboxes,
+        mailboxes=stopping,
         people=people,
         matching=session.scalar(matching.with_only_columns(func.count())) or 0,
         shown=[Affected(*row) for row in rows],
@@ -170,12 +174,10 @@ def agree(session: Session, mailbox: Mailbox, now: datetime) -> None:
 
 
 def _of(session: Session, service: MailService) -> list[Mailbox]:
-    """But those that are being removed: nothing brings them back."""
+    """But those that were given up: nothing that happens to the service brings them back."""
     return list(
         session.scalars(
-            select(Mailbox).where(
-                Mailbox.service_id == service.id, Mailbox.state != MailboxState.REMOVING
-            )
+            select(Mailbox).where(Mailbox.service_id == service.id, Mailbox.state.not_in(ENDED))
         )
     )
 

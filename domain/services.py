@@ -18,7 +18,7 @@ from mail.errors import RuleError
 from mail.security import Security, check_security
 from mail.server_string import Protocol, ServerAddress
 from models.changelog import ChangeLogEntry
-from models.mailboxes import Mailbox, MailboxState
+from models.mailboxes import ENDED, Mailbox, MailboxState
 from models.services import LoginForm, MailService, OwnServers, Servers
 
 NAME_LONGEST = 100
@@ -66,7 +66,7 @@ def listed(session: Session) -> list[Listed]:
     )
     counted = session.execute(
         select(Mailbox.service_id, func.count())
-        .where(Mailbox.service_id.is_not(None))
+        .where(Mailbox.service_id.is_not(None), Mailbox.state.not_in(ENDED))
         .group_by(Mailbox.service_id)
     )
     used = {service_id: count for service_id, count in counted}  # noqa: C416 - rows are no pairs
@@ -75,7 +75,7 @@ def listed(session: Session) -> list[Listed]:
 
 def listed_one(session: Session, service: MailService) -> Listed:
     """One row of the page."""
-    used = select(func.count()).where(Mailbox.service_id == service.id)
+    used = select(func.count()).where(Mailbox.service_id == service.id, Mailbox.state.not_in(ENDED))
     return Listed(service, session.scalar(used) or 0)
 
 

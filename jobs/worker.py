@@ -100,6 +100,7 @@ class Worker:
             outbox.hold_and_release(session)
             connecting.end_old_tests(session, now)
             connecting.forget_old_passwords(session, now)
+            connecting.forget_old_tests(session, now)
             searching.forget_old(session, now)
             waiting = connecting.waiting_tests(session)
             searches = searching.waiting(session)

@@ -18,12 +18,15 @@ ONE_PAIR_OF_SERVERS = "(service_id IS NULL) <> (own_servers_id IS NULL)"
 
 
 class MailboxState(enum.Enum):
-    """``UNREACHABLE`` heals by itself; ``REMOVING`` ends with the row; the rest need a person."""
+    """``UNREACHABLE`` heals by itself; ``REMOVING`` ends with the row; ``DISCONNECTED`` keeps its
+    mail until its owner connects the address again or removes it; the rest need a person.
+    """
 
     CONNECTING = "connecting"
     WORKING = "working"
     UNREACHABLE = "unreachable"
     REMOVING = "removing"
+    DISCONNECTED = "disconnected"
     LOGIN_REFUSED = "login_refused"
     APP_PASSWORD_WANTED = "app_password_wanted"  # noqa: S105 - the name of a state
     CERTIFICATE_REFUSED = "certificate_refused"
@@ -40,11 +43,19 @@ class MailboxState(enum.Enum):
     @property
     def is_withheld(self) -> bool:
         """Whether the password must not be shown to the servers, whoever asks."""
-        return self in {
-            MailboxState.SERVICE_DELETED,
-            MailboxState.MOVED,
-            MailboxState.REMOVING,
-        }
+        return self.is_ended or self in {MailboxState.SERVICE_DELETED, MailboxState.MOVED}
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether its owner, or an administrator for a person who left, gave it up: no change of
+        its service wakes it, and it has no password any more.
+        """
+        return self in ENDED
+
+    @property
+    def may_be_connected_anew(self) -> bool:
+        """Whether its owner may choose servers for it as for a new mailbox; its mail stays."""
+        return self in {MailboxState.DISCONNECTED, MailboxState.SERVICE_DELETED}
 
     @property
     def is_in_use(self) -> bool:
@@ -53,7 +64,18 @@ class MailboxState(enum.Enum):
 
     @property
     def needs_person(self) -> bool:
-        return not self.is_in_use and self is not MailboxState.REMOVING
+        return not self.is_in_use and not self.is_ended
+
+
+ENDED = (MailboxState.REMOVING, MailboxState.DISCONNECTED)
+
+
+class ProcessChoice(enum.Enum):
+    """*Use of mail in business processes*, as the owner of a mailbox chose it."""
+
+    COMPANY = "company"
+    ALLOWED = "allowed"
+    NOT_ALLOWED = "not_allowed"
 
 
 class Mailbox(Base):
@@ -63,7 +85,9 @@ class Mailbox(Base):
     ``state`` is that of IMAP. ``smtp_failures`` counts how often in a row SMTP refused the login
     that ``smtp_refused_with`` is the print of, ``smtp_error_cause`` is why. An empty
     ``smtp_login`` means ``login``. ``agreed_domains`` is filled while the owner has yet to agree
-    that the password goes to others: the registrable domains it was given for.
+    that the password goes to others: the registrable domains it was given for. ``position`` orders
+    the mailboxes of a person, and one of them at most is the ``default_sender``. ``signature`` is
+    harmless HTML (see mail/signature.py).
     """
 
     __tablename__ = "mailbox"
@@ -71,6 +95,13 @@ class Mailbox(Base):
         sa.UniqueConstraint("user_id", "address"),
         sa.CheckConstraint(ONE_PAIR_OF_SERVERS, name="one_pair_of_servers"),
         sa.Index("ix_mailbox_state_next_contact_at", "state", "next_contact_at"),
+        sa.Index(
+            "uq_mailbox_default_sender",
+            "user_id",
+            unique=True,
+            sqlite_where=sa.text("default_sender"),
+            postgresql_where=sa.text("default_sender"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -83,6 +114,13 @@ class Mailbox(Base):
     smtp_login: Mapped[str] = mapped_column(sa.String(320), default="")
     sealed_password: Mapped[bytes] = mapped_column(sa.LargeBinary)
     sender_name: Mapped[str] = mapped_column(sa.String(100))
+    signature: Mapped[str] = mapped_column(sa.Text, default="")
+    notifies: Mapped[bool] = mapped_column(default=False)
+    process_choice: Mapped[ProcessChoice] = mapped_column(
+        by_name(ProcessChoice), default=ProcessChoice.COMPANY
+    )
+    position: Mapped[int] = mapped_column(default=0)
+    default_sender: Mapped[bool] = mapped_column(default=False)
     state: Mapped[MailboxState] = mapped_column(by_name(MailboxState))
     state_since: Mapped[datetime]
     last_contact_at: Mapped[datetime | None]
@@ -151,13 +189,16 @@ class ConnectionTestState(enum.Enum):
 
 
 class ConnectionPurpose(enum.Enum):
-    """``CONNECT`` ends with a mailbox, ``PASSWORD`` with a new password for one; ``TRY`` only says
-    what an administrator would get.
+    """``CONNECT`` ends with a mailbox, ``PASSWORD`` with a new password for one; ``CHECK``
+    only says what an employee would get, ``TRY`` what an administrator would. ``KEPT`` is no test:
+    it keeps the password of a form that was refused until the form comes back.
     """
 
     CONNECT = "connect"
     PASSWORD = "password"  # noqa: S105 - the name of a purpose
+    CHECK = "check"
     TRY = "try"
+    KEPT = "kept"
 
 
 class ConnectionTest(Base):
@@ -170,7 +211,11 @@ class ConnectionTest(Base):
     """
 
     __tablename__ = "connection_test"
-    __table_args__ = (sa.CheckConstraint(ONE_PAIR_OF_SERVERS, name="one_pair_of_servers"),)
+    __table_args__ = (
+        sa.CheckConstraint(
+            f"purpose = 'KEPT' OR ({ONE_PAIR_OF_SERVERS})", name="one_pair_of_servers"
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     uuid: Mapped[UUID] = mapped_column(default=uuid4, unique=True)

@@ -33,6 +33,7 @@ from models import (
     MailService,
     Message,
     OutgoingMessage,
+    OwnServers,
     User,
 )
 from models.source_store import SourceStore, hash_of
@@ -92,6 +93,14 @@ def mailbox_of(session: Session, person: User, address: str = "") -> Mailbox:
     mailboxes.note_contact(session, mailbox.id, NOW)
     folders.follow(session, mailbox.id, remote_folders(*REMOTE))
     return mailbox
+
+
+def own_servers(domain: str = "own.test") -> OwnServers:
+    """What an employee typed for *Other*."""
+    return services.own_servers(
+        ServerSettings(ServerAddress(f"imap.{domain}", 993), Security.TLS),
+        ServerSettings(ServerAddress(f"smtp.{domain}", 465), Security.TLS),
+    )
 
 
 def remote_folders(*listed: tuple[str, str | None]) -> list[RemoteFolder]:

@@ -58,6 +58,10 @@ def of_mailbox(mailbox: Mailbox) -> str | None:
             server=server,
         ),
         MailboxState.REMOVING: _("%(address)s is being removed.", address=address),
+        MailboxState.DISCONNECTED: _(
+            "%(address)s is disconnected. Its mail stays readable; nothing is received or sent.",
+            address=address,
+        ),
     }
     return sentences.get(mailbox.state)
 

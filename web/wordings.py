@@ -102,6 +102,14 @@ VERB_WORDINGS: dict[str, Wording] = {
     "tries_going_on": lambda: _("Two tries are still going on. Wait until one of them has ended."),
     "not_one_line": lambda: _("Leave out line breaks and hidden characters."),
     "already_connected": lambda **p: _("%(address)s is connected already.", **p),
+    "mailbox_going": lambda **p: _(
+        "%(address)s is being removed. Wait until that is done, then connect it again.", **p
+    ),
+    # domain/mailbox_settings.py
+    "sender_name_long": lambda **p: _("Type one line of at most %(longest)s characters.", **p),
+    "signature_long": lambda **p: _("A signature has at most %(longest)s characters.", **p),
+    # domain/disconnecting.py
+    "already_disconnected": lambda **p: _("%(address)s is disconnected already.", **p),
     # mail/addresses.py, domain/outbox.py
     "address_broken": lambda **p: _(
         "%(address)s is not an e-mail address. It looks like bob@firm.com.", **p

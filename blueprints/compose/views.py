@@ -97,7 +97,7 @@ def discard(outgoing_id: int) -> ResponseReturnValue:
 def _form(prefilled: dict[str, object]) -> ComposeForm:
     """``mailbox`` chooses among the person's own; any other id chooses nothing."""
     form = ComposeForm(data={"key": str(uuid.uuid4()), **prefilled})
-    boxes = mailboxes.connected(db.session(), person())
+    boxes = mailboxes.senders(db.session(), person())
     form.mailbox.choices = [
         SelectChoice(str(box.id), f"{box.sender_name} <{box.address}>") for box in boxes
     ]

@@ -17,6 +17,7 @@ def names() -> dict[MailboxState, str]:
         MailboxState.WORKING: _("working"),
         MailboxState.UNREACHABLE: _("unreachable"),
         MailboxState.REMOVING: _("being removed"),
+        MailboxState.DISCONNECTED: _("disconnected"),
         MailboxState.LOGIN_REFUSED: _("login refused"),
         MailboxState.APP_PASSWORD_WANTED: _("app password wanted"),
         MailboxState.CERTIFICATE_REFUSED: _("certificate refused"),

@@ -1,3 +1,4 @@
-from blueprints.profile.views import blueprint
+from blueprints.profile import connecting, mailboxes, notices, views
+from blueprints.profile.area import blueprint
 
-__all__ = ["blueprint"]
+__all__ = ["blueprint", "connecting", "mailboxes", "notices", "views"]

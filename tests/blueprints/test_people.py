@@ -186,7 +186,7 @@ def test_a_row_offers_what_can_be_done_and_nothing_that_locks_oneself_out(
     assert offers(row_of(page, carol)) == {"enable"}
     disable(session, bob)
     assert offers(row_of(alices.get(LIST).text, bob)) == {"enable", "delete-mail"}
-    removal.begin_removal(session, session.get_one(Mailbox, mailbox.id), author())
+    removal.begin_removal(session, session.get_one(Mailbox, mailbox.id), author().now)
     session.commit()
     row = row_of(alices.get(LIST).text, bob)
     assert "mail is being deleted" in row
@@ -426,7 +426,7 @@ def test_an_open_page_is_told_how_many_messages_are_left_and_when_none_is(
 def test_while_mail_is_deleted_the_page_says_that_no_worker_runs(
     app: Flask, alices: FlaskClient, session: Session, bob: User, mailbox: Mailbox
 ) -> None:
-    removal.begin_removal(session, session.get_one(Mailbox, mailbox.id), author())
+    removal.begin_removal(session, session.get_one(Mailbox, mailbox.id), author().now)
     session.commit()
     assert "worker does not run" not in alices.get(at(bob, "delete-mail")).text
     app.extensions["postroom_worker_runs"] = (float("inf"), False)

@@ -19,9 +19,10 @@ from models import (
     ConnectionTestState,
     Mailbox,
     MailboxState,
+    OwnServers,
     User,
 )
-from tests.mailroom import NOW, RING, mailbox_of, service_of
+from tests.mailroom import NOW, RING, mailbox_of, own_servers, service_of
 
 SECOND = timedelta(seconds=1)
 
@@ -110,6 +111,68 @@ def test_without_a_password_the_one_of_the_failed_try_is_used(rows: Session, bob
     assert (refused.value.field, refused.value.code) == ("password", "required")
 
 
+def test_the_password_of_a_refused_form_is_kept_sealed_and_used(
+    rows: Session, bob: User, carol: User
+) -> None:
+    kept = connecting.keep_password(rows, bob, "secret", tried=None, ring=RING, now=NOW)
+    assert kept is not None
+    assert connecting.keep_password(rows, bob, "", tried=kept, ring=RING, now=NOW) is kept
+    assert connecting.earlier_try(rows, bob, kept.uuid, NOW) is kept
+    assert connecting.earlier_try(rows, carol, kept.uuid, NOW) is None
+    test = begun(rows, bob, password="", tried=kept)
+    assert RING.open(test.sealed_password, test.uuid, "password") == "secret"
+
+
+def test_another_password_takes_the_place_of_the_kept_one(rows: Session, bob: User) -> None:
+    kept = connecting.keep_password(rows, bob, "first", tried=None, ring=RING, now=NOW)
+    again = connecting.keep_password(rows, bob, "second", tried=kept, ring=RING, now=NOW)
+    assert again is kept
+    assert again is not None
+    assert RING.open(again.sealed_password, again.uuid, "password") == "second"
+
+
+def test_a_kept_password_is_no_test_that_can_be_watched_or_counts(rows: Session, bob: User) -> None:
+    for _ in range(connecting.TRIES_MOST + 1):
+        kept = connecting.keep_password(rows, bob, "secret", tried=None, ring=RING, now=NOW)
+    assert kept is not None
+    with pytest.raises(NotFoundError):
+        connecting.find_test(rows, bob, kept.uuid)
+    assert connecting.waiting_tests(rows) == []
+    assert begun(rows, bob).user_id == bob.id
+
+
+def test_a_check_that_ended_well_makes_no_mailbox_but_keeps_its_password_to_go_on(
+    rows: Session, bob: User
+) -> None:
+    check = begun(rows, bob, connects=False)
+    assert check.purpose is ConnectionPurpose.CHECK
+    connecting.succeed(rows, check.id)
+    assert rows.scalars(select(Mailbox)).all() == []
+    assert connecting.earlier_try(rows, bob, check.uuid, NOW) is check
+    assert begun(rows, bob, password="", tried=check).purpose is ConnectionPurpose.CONNECT
+
+
+def test_a_day_later_a_test_is_gone_with_the_servers_typed_for_it(rows: Session, bob: User) -> None:
+    own = own_servers()
+    test = begun(rows, bob, servers=own)
+    used = begun(rows, bob, servers=own_servers(), address="office@firm.test")
+    mailbox = connecting.connect(rows, used.id, RING, NOW)
+    connecting.forget_old_tests(rows, NOW + connecting.TESTS_KEPT - SECOND)
+    assert rows.get(ConnectionTest, test.id) is not None
+    connecting.forget_old_tests(rows, NOW + connecting.TESTS_KEPT)
+    rows.expire_all()
+    assert rows.scalars(select(ConnectionTest)).all() == []
+    assert [one.id for one in rows.scalars(select(OwnServers))] == [mailbox.own_servers_id]
+
+
+def test_other_takes_another_login_for_smtp_where_one_is_typed(rows: Session, bob: User) -> None:
+    test = begun(rows, bob, servers=own_servers(), smtp_login=" robert ")
+    claimed = connecting.claim_test(rows, test.id, RING)
+    assert claimed is not None
+    assert claimed[0].smtp_credentials.login == "robert"
+    assert claimed[0].credentials.login == "bob"
+
+
 def test_a_try_is_claimed_once_and_again_after_the_worker_died(rows: Session, bob: User) -> None:
     test = begun(rows, bob)
     assert connecting.waiting_tests(rows) == [test.id]
@@ -126,12 +189,12 @@ def test_a_failed_try_can_be_corrected_for_ten_minutes_and_then_forgets_its_pass
     rows: Session, bob: User, carol: User
 ) -> None:
     test = begun(rows, bob)
-    assert connecting.failed_test(rows, bob, test.uuid, NOW) is None
+    assert connecting.earlier_try(rows, bob, test.uuid, NOW) is None
     connecting.fail_test(rows, test.id, Protocol.IMAP, MailServerError(Step.NAME, Cause.CLOSED))
     soon, late = NOW + timedelta(minutes=9), NOW + timedelta(minutes=10)
-    assert connecting.failed_test(rows, bob, test.uuid, soon) is test
-    assert connecting.failed_test(rows, carol, test.uuid, soon) is None
-    assert connecting.failed_test(rows, bob, test.uuid, late) is None
+    assert connecting.earlier_try(rows, bob, test.uuid, soon) is test
+    assert connecting.earlier_try(rows, carol, test.uuid, soon) is None
+    assert connecting.earlier_try(rows, bob, test.uuid, late) is None
     connecting.forget_old_passwords(rows, soon)
     rows.refresh(test)
     assert test.sealed_password

@@ -507,7 +507,7 @@ def test_the_list_counts_the_mailboxes_of_each_and_tells_those_that_go(
 ) -> None:
     for address in ("bob@firm.test", "info@firm.test", "old@firm.test"):
         mailbox = mailbox_of(rows, bob, address)
-    removal.begin_removal(rows, mailbox, BY)
+    removal.begin_removal(rows, mailbox, BY.now)
     mailbox_of(rows, carol)
     found = people.listed(rows)
     assert [(one.person.name, one.mailboxes, one.removing) for one in found] == [

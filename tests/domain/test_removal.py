@@ -14,7 +14,6 @@ from domain import mailboxes, notices, outbox, people, removal
 from domain.changelog import Author
 from domain.errors import RefusedError
 from domain.sync import changes
-from mail.security import Security
 from models import (
     ChangeLogEntry,
     ConnectionPurpose,
@@ -39,6 +38,7 @@ from tests.mailroom import (
     inbox_of,
     mailbox_of,
     many_letters,
+    own_servers,
     queued,
     service_of,
 )
@@ -100,20 +100,6 @@ def failed_test(
     return test
 
 
-def own_servers(rows: Session) -> OwnServers:
-    own = OwnServers(
-        imap_host="imap.own.test",
-        imap_port=993,
-        imap_security=Security.TLS,
-        smtp_host="smtp.own.test",
-        smtp_port=465,
-        smtp_security=Security.TLS,
-    )
-    rows.add(own)
-    rows.flush()
-    return own
-
-
 def refused(rows: Session, person: User, login: str) -> tuple[str, str]:
     before = dump(rows)
     with pytest.raises(RefusedError) as caught:
@@ -123,7 +109,7 @@ def refused(rows: Session, person: User, login: str) -> tuple[str, str]:
 
 
 def removed(rows: Session, mailbox: Mailbox) -> None:
-    removal.begin_removal(rows, mailbox, BY)
+    removal.begin_removal(rows, mailbox, BY.now)
     mailbox_id = mailbox.id
     while removal.remove_some(rows, mailbox_id):
         rows.expire_all()
@@ -136,7 +122,7 @@ def test_from_the_beginning_nothing_is_fetched_or_sent_and_the_password_is_gone(
 ) -> None:
     later = replace(BY, now=NOW + timedelta(hours=1))
     version = bobs.version
-    removal.begin_removal(rows, bobs, later)
+    removal.begin_removal(rows, bobs, later.now)
     rows.refresh(bobs)
     assert (bobs.state, bobs.state_since) == (MailboxState.REMOVING, later.now)
     assert (bobs.sealed_password, bobs.version) == (b"", version + 1)
@@ -151,7 +137,7 @@ def test_what_is_removed_is_waiting_until_it_is_gone(
 ) -> None:
     assert removal.waiting(rows) == []
     assert removal.being_removed(rows, bobs.id) is None
-    removal.begin_removal(rows, bobs, BY)
+    removal.begin_removal(rows, bobs, BY.now)
     assert removal.waiting(rows) == [bobs.id]
     assert removal.being_removed(rows, bobs.id) == bobs.uuid
     removed(rows, bobs)
@@ -162,7 +148,7 @@ def test_messages_go_a_batch_at_a_time_and_the_counters_tell_how_many_are_left(
     rows: Session, bobs: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(removal, "BATCH", 3)
-    removal.begin_removal(rows, bobs, BY)
+    removal.begin_removal(rows, bobs, BY.now)
     counted = [removal.progress(rows, bobs)]
     while removal.remove_some(rows, bobs.id):
         rows.expire_all()
@@ -181,7 +167,7 @@ def test_a_batch_has_five_hundred_messages_of_any_kind(rows: Session, bobs: Mail
     rows.execute(insert(Message), [{**values, "uid": 100 + number} for number in range(600)])
     for _ in range(501):
         queued(rows, bobs)
-    removal.begin_removal(rows, bobs, BY)
+    removal.begin_removal(rows, bobs, BY.now)
     left = []
     while removal.remove_some(rows, bobs.id):
         received, outgoing = rows.query(Message).count(), rows.query(OutgoingMessage).count()
@@ -195,9 +181,9 @@ def test_afterwards_no_table_knows_that_it_was_there(
     service_of(rows)
     before = dump(rows, but=NOBODYS)
     mailbox = mailbox_of(rows, bob)
-    mailbox.service, mailbox.own_servers = None, own_servers(rows)
+    mailbox.service, mailbox.own_servers = None, own_servers()
     fill(app, rows, mailbox)
-    failed_test(rows, bob.id, "bob@firm.test", own_servers(rows))
+    failed_test(rows, bob.id, "bob@firm.test", own_servers())
     present = dump(rows)
     kinds: tuple[Any, ...] = (Message, PendingChange, OutgoingMessage, Folder, ConnectionTest)
     for kind in (*kinds, OwnServers):
@@ -217,7 +203,7 @@ def told(rows: Session) -> Any:
 def test_servers_that_another_row_needs_stay(
     rows: Session, bobs: Mailbox, bob: User, carol: User
 ) -> None:
-    shared = own_servers(rows)
+    shared = own_servers()
     bobs.service, bobs.own_servers = None, shared
     other = failed_test(rows, bob.id, "info@firm.test", shared)
     removed(rows, bobs)
@@ -245,7 +231,7 @@ def test_a_mailbox_that_is_not_being_removed_stays_whoever_asks(
 
 
 def test_what_came_in_late_is_removed_before_the_mailbox_is(rows: Session, bobs: Mailbox) -> None:
-    removal.begin_removal(rows, bobs, BY)
+    removal.begin_removal(rows, bobs, BY.now)
     while removal.remove_some(rows, bobs.id):
         pass
     queued(rows, bobs)
@@ -269,7 +255,7 @@ def test_what_bob_has_is_told_from_counters_alone(rows: Session, bobs: Mailbox, 
     found = [(one.mailbox.address, one.messages, one.is_going) for one in filled]
     assert found == [("bob@firm.test", 7, False), ("info@firm.test", 0, False)]
     assert [one for one in asked if "FROM message" in one] == []
-    removal.begin_removal(rows, bobs, BY)
+    removal.begin_removal(rows, bobs, BY.now)
     assert [one.is_going for one in removal.of_person(rows, bob)] == [True, False]
 
 
@@ -290,7 +276,7 @@ def test_every_mailbox_of_the_person_goes_at_once_and_the_log_tells_the_numbers(
 ) -> None:
     info = mailbox_of(rows, bob, "info@firm.test")
     going = mailbox_of(rows, bob, "old@firm.test")
-    removal.begin_removal(rows, going, BY)
+    removal.begin_removal(rows, going, BY.now)
     since = going.state_since
     person = rows.get_one(User, bob.id)
     people.disable(rows, person, BY)

@@ -21,7 +21,6 @@ from jobs.parsers import DirectParser
 from jobs.removing import remove
 from jobs.worker import Worker
 from mail.connection import Network
-from mail.security import Security
 from models import (
     ConnectionTest,
     ConnectionTestState,
@@ -36,7 +35,7 @@ from models.source_store import SourceStore
 from tests.conftest import author
 from tests.jobs.conftest import Connect
 from tests.jobs.office import inbox, mailbox_of, queue
-from tests.mailroom import arrive_many, dump, inbox_of, letter, queued
+from tests.mailroom import arrive_many, dump, inbox_of, letter, own_servers, queued
 from tests.mailroom import mailbox_of as connected
 from tests.servers.mail_system import MailSystem
 from tests.waiting import until
@@ -74,25 +73,14 @@ def going(app: Flask, house: Job, bob: User, carol: User) -> Mailbox:
             times = [datetime(2026, 3, 2, tzinfo=UTC)] * len(raws)
             arrive_many(app, session, inbox_of(session, mailbox), raws, received_at=times)
             queued(session, mailbox, subject=word, body=body(word, 3))
-        mailbox.service, mailbox.own_servers = None, own_servers()
-        session.add(failed_test(bob, own_servers()))
-        removal.begin_removal(session, mailbox, author())
+        mailbox.service, mailbox.own_servers = None, own_servers(f"{CANARY}.test")
+        session.add(failed_test(bob, own_servers(f"{CANARY}.test")))
+        removal.begin_removal(session, mailbox, author().now)
     return mailbox
 
 
 def body(word: str, number: int) -> str:
     return f"{word} " * LENGTHS[number]
-
-
-def own_servers() -> OwnServers:
-    return OwnServers(
-        imap_host=f"imap.{CANARY}.test",
-        imap_port=993,
-        imap_security=Security.TLS,
-        smtp_host=f"smtp.{CANARY}.test",
-        smtp_port=465,
-        smtp_security=Security.TLS,
-    )
 
 
 def failed_test(person: User, own: OwnServers) -> ConnectionTest:

@@ -1,0 +1,3 @@
+from flask import Blueprint
+
+blueprint = Blueprint("profile", "blueprints.profile", url_prefix="/profile")
