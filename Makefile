@@ -9,10 +9,10 @@ PORT ?= 5000
 POSTROOM_DATA ?=
 TRANSLATIONS := translations/ru/LC_MESSAGES/messages.mo
 
-.PHONY: help run demo test check fix screenshots bench vendor corpus messages clean
+.PHONY: help run demo test check check-security fix screenshots bench vendor corpus messages clean
 
 help: ## This list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/demo $(TRANSLATIONS) ## The product with mail servers, people and mail to play with
 	@POSTROOM_LISTEN=127.0.0.1:$(PORT) POSTROOM_DATA="$(or $(POSTROOM_DATA),demo-data)" \
@@ -37,6 +37,9 @@ check: $(VENV)/dev $(TRANSLATIONS) ## Style, types, directions of imports, templ
 	@$(BIN)/python scripts/vendor.py --check
 	@$(BIN)/python scripts/templates.py
 	@$(BIN)/python scripts/translations.py --check
+
+check-security: $(VENV)/dev $(TRANSLATIONS) ## Who is kept out, and how; a part of `make test`
+	@$(BIN)/python -m pytest -n auto -q -m security tests/architecture tests/security
 
 fix: $(VENV)/dev ## What the checks can mend by themselves
 	@$(BIN)/ruff check --fix .

@@ -2,9 +2,9 @@
 
 from flask import Flask
 
-from commands import changelog, demo, doctor, people, run, services, worker
+from commands import changelog, demo, doctor, keys, people, run, services, worker
 
 
 def install(app: Flask) -> None:
-    for area in (changelog, demo, doctor, people, run, services, worker):
+    for area in (changelog, demo, doctor, keys, people, run, services, worker):
         area.install(app)

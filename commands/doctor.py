@@ -8,7 +8,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from urllib.parse import quote
@@ -19,12 +19,13 @@ from sqlalchemy import create_engine, make_url
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
+from commands.keys import explanation
 from domain import health
 from domain.health import Check, KeyFiles, MailboxHealth, Status, Surroundings, Value
 from domain.secrets import KeyRing
 from jobs import vital_signs
 from jobs.worker import worker_is_running
-from keys import KeysError, load_keys
+from keys import KeysError, load_keys, load_ring
 from models.mailboxes import MailboxState
 from settings import Settings, SettingsError, read_settings
 
@@ -38,6 +39,8 @@ _FOUND = {
     "settings.refused": "not readable",
     "keys": "as they should be",
     "keys.*": "not usable",
+    "keys.some_lost": "passwords opened: {opened} of mailboxes, not opened: {lost}",
+    "keys.key_wrong": "passwords opened: none, not opened: {lost} of mailboxes",
     "database": "schema {schema}",
     "database.empty": "no tables",
     "database.other_schema": "schema {schema}, this version needs {wanted}",
@@ -60,8 +63,8 @@ _ADVICE = {
     "keys.key_unreadable": "{about} cannot be read. Run this as the user that Postroom runs as, and"
     " look whose file it is.",
     "keys.key_broken": "{about}",
-    "keys.key_wrong": "The keys do not open the passwords in the database. Bring back the keys that"
-    " belong to it from a backup; otherwise everybody has to connect their mail anew.",
+    "keys.key_wrong": "{words}",
+    "keys.some_lost": "{words}",
     "database.unreachable": "The database cannot be read ({words}). Look whether POSTROOM_DATA and"
     " POSTROOM_DATABASE name the right place; a new installation has none before its first start.",
     "database.empty": "There are no tables in the database. Look whether POSTROOM_DATA and"
@@ -163,13 +166,28 @@ def look(settings: Settings, now: datetime, *, thorough: bool) -> Findings:
             Check("settings", values=read),
             *health.examine(session, around, thorough=thorough),
         ]
+        checks = [_explained(check, settings.keys_folder) for check in checks]
         rows_are_read = any(check.name == "mailboxes" for check in checks)
         return Findings(checks, health.each_mailbox(session) if rows_are_read else [])
 
 
+def _explained(check: Check, keys_folder: Path) -> Check:
+    if not check.lost:
+        return check
+    words = explanation(check.lost, keys_folder)
+    return replace(check, values={**check.values, "words": words})
+
+
 def _keys(folder: Path) -> tuple[KeyFiles, KeyRing | None]:
-    """Loads the keys when all are there; else that would make them."""
+    """The ring also beside a fault, where others can be read: a key file that is missing may have
+    been deleted after a rotation.
+    """
     files = vital_signs.key_files(folder)
+    if files.fault == "key_missing":
+        try:
+            return files, load_ring(folder)
+        except (KeysError, OSError):
+            return files, None
     if files.fault:
         return files, None
     try:

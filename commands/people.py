@@ -1,13 +1,11 @@
 """``flask people``: who may sign in, and the way back in for whoever is locked out."""
 
-from datetime import UTC, datetime
-
 import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
+from commands.console import console
 from domain import people
-from domain.changelog import Author
 from domain.errors import NotFoundError
 from models import db
 from models.people import User
@@ -42,7 +40,7 @@ def reset(login: str) -> None:
         raise click.ClickException(
             f"Nobody has the login {login}. `flask people list` shows who there is."
         ) from None
-    token = people.reset(db.session(), person, _console())
+    token = people.reset(db.session(), person, console())
     db.session.commit()
     click.echo(f"{person.name} chooses a new password at")
     click.echo(_address(token))
@@ -52,11 +50,6 @@ def reset(login: str) -> None:
 def _row(person: User) -> tuple[str, ...]:
     state = "active" if person.active else "disabled"
     return person.login, person.name, person.role.value, state
-
-
-def _console() -> Author:
-    key = current_app.extensions["postroom_keys"].change_log
-    return Author(name="", user_id=None, now=datetime.now(UTC), key=key)
 
 
 def _address(token: str) -> str:

@@ -9,9 +9,12 @@ from flask import Flask, current_app
 from flask.cli import with_appcontext
 from flask_migrate import upgrade
 
+from commands.keys import explanation
 from commands.processes import Command, Processes
-from domain import people
+from domain import key_rotation, people
+from domain.secrets import KeyRing
 from models import db
+from models.base import session_factory
 from settings import Settings
 
 
@@ -38,8 +41,22 @@ def run_all() -> None:
 
 
 def prepare() -> None:
-    """Brings the database to the present schema."""
+    """Brings the database to the present schema, and says so when keys are lost."""
     upgrade(directory=f"{current_app.root_path}/migrations")
+    look_at_keys()
+
+
+def look_at_keys() -> None:
+    """Who stopped for want of a key that is back goes on; what is still lost is no reason to stop:
+    most of the product works without.
+    """
+    settings: Settings = current_app.extensions["postroom_settings"]
+    ring: KeyRing = current_app.extensions["postroom_keys"].ring
+    with session_factory(db.engine).begin() as session:
+        key_rotation.heal(session, ring, datetime.now(UTC))
+        lost = key_rotation.presence(session, ring).lost
+    if lost:
+        click.echo(explanation(lost, settings.keys_folder), err=True)
 
 
 def setup_code() -> str | None:

@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from commands.console import console
 from domain import health, service_files, service_import, services
-from domain.changelog import Author
 from domain.errors import RefusedError
 from domain.service_files import FILE_LONGEST
 from domain.service_import import Counts, Row
@@ -102,7 +101,7 @@ def _import(file: str, *, dry_run: bool) -> tuple[Sequence[Row], Counts | None]:
         if dry_run or any(row.fault for row in rows):
             return rows, None
         try:
-            counts = service_import.apply(session, rows, _source(file), _console())
+            counts = service_import.apply(session, rows, _source(file), console())
         except RuleError as error:  # a rule of the verbs that no row is checked for
             raise click.ClickException(f"{sentence(error)} Nothing was imported.") from error
         session.commit()
@@ -121,11 +120,6 @@ def _content(file: str) -> bytes:
 
 def _source(file: str) -> str:
     return "standard input" if file == STANDARD_INPUT else clean_words(Path(file).name)
-
-
-def _console() -> Author:
-    key = current_app.extensions["postroom_keys"].change_log
-    return Author(name="", user_id=None, now=datetime.now(UTC), key=key)
 
 
 def _is_there() -> bool:

@@ -19,7 +19,6 @@ from models.services import MailService
 
 PAGE = 50
 BATCH = 500
-SERVICE = "service:"
 _FIRST = "0" * 64
 # What reading a row raises when somebody wrote into it what no column of ours holds.
 _UNREADABLE = (ValueError, TypeError, DBAPIError)
@@ -96,6 +95,11 @@ class Page:
         return Key(self.rows[-1].at, self.rows[-1].id) if self.rows else None
 
 
+def service_subject(service_id: int | str) -> str:
+    """What entries about a service have as their subject."""
+    return f"service:{service_id}"
+
+
 def record(
     session: Session,
     by: Author,
@@ -143,7 +147,7 @@ def writers(session: Session) -> list[Writer]:
 
 def logged_services(session: Session) -> list[LoggedService]:
     """The services that stand in the log, by name, deleted ones too."""
-    subject = literal(SERVICE) + as_type(MailService.id, String)
+    subject = literal(service_subject("")) + as_type(MailService.id, String)
     rows = session.execute(
         select(MailService.id, MailService.name, MailService.deleted_at)
         .where(exists().where(ChangeLogEntry.subject == subject))

@@ -67,8 +67,8 @@ def begin_test(
         password = _password_of(tried, ring)
     if not password:
         raise RefusedError("password", "required")
-    if own is None:
-        smtp_login = _smtp_login(service, address)
+    if service is not None:
+        smtp_login = _smtp_login(service, address, smtp_login)
     return _begin(
         session,
         ConnectionTest(
@@ -267,7 +267,7 @@ def release_tests(session: Session) -> None:
 
 
 def end_old_tests(session: Session, now: datetime) -> None:
-    """Gives up tries that still wait or run after an hour: no page watches them any more."""
+    """Gives up tries that wait or run for ``RETRY_LASTS``: no page watches them any more."""
     unfinished = (ConnectionTestState.WAITING, ConnectionTestState.RUNNING)
     session.execute(
         update(ConnectionTest)
@@ -278,6 +278,12 @@ def end_old_tests(session: Session, now: datetime) -> None:
 
 def forget_old_passwords(session: Session, now: datetime) -> None:
     """Drops the secrets of tries that ended or that nobody came back to."""
+    session.execute(
+        delete(ConnectionTest).where(
+            ConnectionTest.purpose == ConnectionPurpose.KEPT,
+            ConnectionTest.created_at <= now - RETRY_LASTS,
+        )
+    )
     session.execute(
         update(ConnectionTest)
         .where(
@@ -422,17 +428,24 @@ def _chosen(
     raise RefusedError("service", "service_not_choosable")
 
 
-def _smtp_login(service: MailService | None, address: str) -> str:
-    """What SMTP takes where it takes another login than IMAP; else empty (iCloud: the part before
-    @ for IMAP, the full address for SMTP).
-    """
-    if service is None or service.smtp_login_form is service.imap_login_form:
-        return ""
+def login_for(form: LoginForm, address: str) -> str:
+    """What a server of that login form takes; empty where a person has to know it."""
     return {
         LoginForm.ADDRESS: address,
         LoginForm.LOCAL_PART: address.rpartition("@")[0],
         LoginForm.TYPED: "",
-    }[service.smtp_login_form]
+    }[form]
+
+
+def _smtp_login(service: MailService, address: str, typed: str) -> str:
+    """What SMTP takes where it takes another login than IMAP; else empty (iCloud: the part before
+    @ for IMAP, the full address for SMTP).
+    """
+    if service.smtp_login_form is LoginForm.TYPED:
+        return typed
+    if service.smtp_login_form is service.imap_login_form:
+        return ""
+    return login_for(service.smtp_login_form, address)
 
 
 def _refuse_connected(session: Session, person: User, address: str) -> None:
@@ -453,7 +466,7 @@ def _with_password(
     session: Session, test: ConnectionTest, ring: KeyRing, password: str, now: datetime
 ) -> Mailbox:
     mailbox = session.get(Mailbox, test.mailbox_id) if test.mailbox_id else None
-    if mailbox is None:
+    if mailbox is None or mailbox.state.is_ended:
         raise NotFoundError
     mailbox.sealed_password = ring.seal(password, mailbox.uuid, PASSWORD)
     if not mailbox.state.is_withheld:

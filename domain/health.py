@@ -5,16 +5,18 @@ state is told of a mailbox.
 """
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import PurePath
 
 from alembic.migration import MigrationContext
 from sqlalchemy import func, or_, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from domain import mailboxes
+from domain import key_rotation
+from domain.key_rotation import LostKey
 from domain.secrets import KeyRing, SecretLostError
 from models.mailboxes import ConnectionTest, ConnectionTestState, Mailbox, MailboxState
 from models.outbox import OutgoingMessage, OutgoingState
@@ -65,6 +67,7 @@ class Check:
     status: Status = Status.OK
     problem: str = ""
     values: Mapping[str, Value] = field(default_factory=dict)
+    lost: Sequence[LostKey] = ()
 
 
 @dataclass(frozen=True)
@@ -109,11 +112,11 @@ class MailboxHealth:
 def examine(session: Session, around: Surroundings, *, thorough: bool = False) -> list[Check]:
     """Every check. Those that need rows are left out when the rows cannot be read."""
     stored: list[Check] = []
-    secret_opens = True
+    key_check = keys(around.keys)
     try:
         base = database(session, around.newest_migration, thorough=thorough)
         if base.status is Status.OK:
-            secret_opens = opens_a_secret(session, around.ring)
+            key_check = secrets(session, around.keys, around.ring)
             stored = [
                 queue(session, around.tasks_waiting, around.now),
                 outbox(session, around.now),
@@ -123,7 +126,7 @@ def examine(session: Session, around: Surroundings, *, thorough: bool = False) -
         words = str(getattr(error, "orig", None) or error)
         base, stored = Check("database", Status.FAILED, "unreachable", {"words": words}), []
     return [
-        keys(around.keys, secret_opens=secret_opens),
+        key_check,
         base,
         disk(around.free_bytes),
         worker(running=around.worker_runs),
@@ -135,26 +138,39 @@ def worst(statuses: Iterable[Status]) -> Status:
     return max(statuses, default=Status.OK)
 
 
-def keys(files: KeyFiles, *, secret_opens: bool) -> Check:
+def keys(files: KeyFiles) -> Check:
     if files.fault:
         return Check("keys", Status.FAILED, files.fault, {"about": files.about})
-    if not secret_opens:
-        return Check("keys", Status.FAILED, "key_wrong")
     return Check("keys")
 
 
-def opens_a_secret(session: Session, ring: KeyRing | None) -> bool:
-    """Of the mailbox that was connected last. Without a ring there is nothing to try."""
-    newest = session.scalar(
-        select(Mailbox.id).join(User).where(User.active).order_by(Mailbox.id.desc()).limit(1)
-    )
-    if newest is None or ring is None:
-        return True
+def secrets(session: Session, files: KeyFiles, ring: KeyRing | None) -> Check:
+    """Also whether the keys open what is sealed; without a ring there is nothing to try.
+
+    A warning while some passwords open: their owners have typed them again, the rest may follow.
+    """
+    found = keys(files)
+    if ring is None or (found.problem and not _may_have_been_deleted(files)):
+        return found
     try:
-        mailboxes.target(session, newest, ring)
-    except SecretLostError:
-        return False
-    return True
+        present = key_rotation.presence(session, ring)
+    except SecretLostError as error:
+        return found if found.problem else Check("keys", Status.FAILED, "key_broken", _about(error))
+    if not present.lost:
+        return Check("keys")
+    values = {"opened": present.opened, "lost": sum(one.mailboxes for one in present.lost)}
+    if present.opened:
+        return Check("keys", Status.WARNING, "some_lost", values, present.lost)
+    return Check("keys", Status.FAILED, "key_wrong", values, present.lost)
+
+
+def _may_have_been_deleted(files: KeyFiles) -> bool:
+    """Of a key that seals, rows tell whether it is missed; after a rotation none does."""
+    return files.fault == "key_missing" and PurePath(files.about).name.startswith("secrets-")
+
+
+def _about(error: Exception) -> dict[str, Value]:
+    return {"about": f"{error}."}
 
 
 def database(session: Session, newest: str | None, *, thorough: bool) -> Check:

@@ -2,12 +2,12 @@
 
 import random
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnExpressionArgument, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from domain import company, services
 from domain.errors import MailboxGoneError, NotFoundError
@@ -15,7 +15,13 @@ from domain.secrets import KeyRing
 from mail.connection import Credentials, Server
 from mail.server_errors import Cause, MailServerError
 from mail.server_string import Protocol
-from models.mailboxes import ConnectionTest, Mailbox, MailboxState, sign_in_print
+from models.mailboxes import (
+    CONNECTED_WITH,
+    ConnectionTest,
+    Mailbox,
+    MailboxState,
+    sign_in_print,
+)
 from models.people import User
 from models.services import MailService, OwnServers
 
@@ -108,22 +114,46 @@ def target_to_follow(session: Session, mailbox_id: int, ring: KeyRing) -> Target
 
 def followed(session: Session, watched: Iterable[int]) -> dict[int, str]:
     """Those of the watched that may be connected to, each with the print of how one signs in."""
-    version = func.coalesce(MailService.version, OwnServers.version)
+    return sign_in_prints(
+        session, Mailbox.id.in_(watched), User.active, Mailbox.state.not_in(_STOPPED)
+    )
+
+
+def sign_in_prints(session: Session, *wanted: ColumnExpressionArgument[bool]) -> dict[int, str]:
+    """``Mailbox.sign_in_print`` of each mailbox that is wanted, in three statements.
+
+    A service is read once and not for each of its mailboxes: a CA can be long.
+    """
     rows = session.execute(
         select(
             Mailbox.id,
             Mailbox.service_id,
-            version,
+            Mailbox.own_servers_id,
             Mailbox.login,
             Mailbox.smtp_login,
             Mailbox.sealed_password,
         )
         .join(User)
-        .outerjoin(MailService)
-        .outerjoin(OwnServers)
-        .where(Mailbox.id.in_(watched), User.active, Mailbox.state.not_in(_STOPPED))
-    )
-    return {row[0]: sign_in_print(*row[1:]) for row in rows}
+        .where(*wanted)
+    ).all()
+    of_service = _connected_with(session, MailService, Mailbox.service_id, *wanted)
+    own = _connected_with(session, OwnServers, Mailbox.own_servers_id, *wanted)
+    return {
+        row[0]: sign_in_print(row[1], of_service.get(row[1]) or own[row[2]], *row[3:])
+        for row in rows
+    }
+
+
+def _connected_with(
+    session: Session,
+    kind: type[MailService | OwnServers],
+    id_of: InstrumentedAttribute[int | None],
+    *wanted: ColumnExpressionArgument[bool],
+) -> dict[int | None, Sequence[object]]:
+    used = select(id_of).join_from(Mailbox, User).where(*wanted)
+    columns = [getattr(kind, name) for name in CONNECTED_WITH]
+    rows = session.execute(select(kind.id, *columns).where(kind.id.in_(used)))
+    return {row[0]: row[1:] for row in rows}
 
 
 def require_current(session: Session, target: Target) -> None:

@@ -1,28 +1,19 @@
 """Every mailbox of the company and its state, for administrators; nothing of anybody's mail."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import (
-    BindParameter,
-    ColumnElement,
-    Row,
-    Select,
-    and_,
-    bindparam,
-    exists,
-    func,
-    or_,
-    select,
-    tuple_,
-)
+from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
+from domain import mailboxes
+from domain.mailbox_search import is_one_of, matching
+from domain.services import USES_SERVERS
 from mail.server_errors import Cause
 from mail.server_string import ServerAddress
-from models.mailboxes import SMTP_LOGIN_TRIES, Mailbox, MailboxState, sign_in_print
+from models.mailboxes import SMTP_LOGIN_TRIES, Mailbox, MailboxState
 from models.people import User
 from models.services import MailService, OwnServers
 
@@ -39,6 +30,8 @@ _NAME = func.lower(User.name)
 class Filters:
     """Which mailboxes are wanted; ``other`` are those with servers of their own.
 
+    Of a service, or of *Other*, they are those that are counted in the list of services: who was
+    disconnected uses no server any more, and stands in the list of them all.
     ``search`` holds words that all have to occur in the person's name or login, or in the
     mailbox's login or address, whatever their case.
     """
@@ -125,8 +118,8 @@ def page(
 
 
 def choices(session: Session, asked: int) -> list[Choice]:
-    """The services that mailboxes have, deleted ones too, and the one asked for if it exists."""
-    used = exists().where(Mailbox.service_id == MailService.id)
+    """The services that mailboxes use, deleted ones too, and the one asked for if it exists."""
+    used = exists().where(Mailbox.service_id == MailService.id, USES_SERVERS)
     rows = session.execute(
         select(MailService.id, MailService.name, MailService.deleted_at.is_not(None))
         .where(or_(used, MailService.id == asked))
@@ -137,22 +130,12 @@ def choices(session: Session, asked: int) -> list[Choice]:
 
 def _smtp_refusals(session: Session) -> dict[int, int]:
     """How often in a row SMTP refused the login as it is now, where it did."""
+    refused = Mailbox.smtp_failures > 0
+    now = mailboxes.sign_in_prints(session, refused)
     rows = session.execute(
-        select(
-            Mailbox.id,
-            Mailbox.smtp_failures,
-            Mailbox.smtp_refused_with,
-            Mailbox.service_id,
-            func.coalesce(MailService.version, OwnServers.version),
-            Mailbox.login,
-            Mailbox.smtp_login,
-            Mailbox.sealed_password,
-        )
-        .outerjoin(MailService)
-        .outerjoin(OwnServers)
-        .where(Mailbox.smtp_failures > 0)
+        select(Mailbox.id, Mailbox.smtp_failures, Mailbox.smtp_refused_with).where(refused)
     )
-    return {row[0]: row[1] for row in rows if row[2] == sign_in_print(*row[3:])}
+    return {row[0]: row[1] for row in rows if row[2] == now.get(row[0])}
 
 
 def _is_broken(refusals: Mapping[int, int], now: datetime) -> ColumnElement[bool]:
@@ -164,7 +147,7 @@ def _is_broken(refusals: Mapping[int, int], now: datetime) -> ColumnElement[bool
             Mailbox.state == MailboxState.UNREACHABLE,
             Mailbox.state_since < now - UNREACHABLE_LONG,
         ),
-        _is_one_of(refused),
+        is_one_of(refused),
     )
 
 
@@ -174,34 +157,13 @@ def _conditions(
     if filters.broken:
         yield is_broken
     if filters.other:
-        yield Mailbox.service_id.is_(None)
+        yield and_(Mailbox.service_id.is_(None), USES_SERVERS)
     elif filters.service_id is not None:
-        yield Mailbox.service_id == filters.service_id
+        yield and_(Mailbox.service_id == filters.service_id, USES_SERVERS)
     if filters.search.strip():
-        yield _is_one_of(_matching(session, filters.search))
+        yield matching(session, filters.search)
     if after is not None:
         yield tuple_(_NAME, Mailbox.id) > (after.name, after.id)
-
-
-def _matching(session: Session, search: str) -> list[int]:
-    """Compared here: SQLite folds the case of ASCII letters only."""
-    words = search.casefold().split()
-    rows = session.execute(
-        select(Mailbox.id, User.name, User.login, Mailbox.login, Mailbox.address).join(User)
-    )
-    return [
-        mailbox_id
-        for mailbox_id, *texts in rows
-        if (text := "\n".join(texts).casefold()) and all(word in text for word in words)
-    ]
-
-
-def _is_one_of(ids: Collection[int]) -> ColumnElement[bool]:
-    """The numbers stand in the statement: it may have 32,766 parameters (SQLite) and no more."""
-    written: BindParameter[list[int]] = bindparam(
-        "ids", list(ids), expanding=True, literal_execute=True, unique=True
-    )
-    return Mailbox.id.in_(written)
 
 
 def _lines() -> Select[Any]:

@@ -124,6 +124,5 @@ def _stored(server: FoundServer) -> dict[str, Any]:
         "non_standard": server.non_standard,
         "login_form": server.login_form.name,
         "oauth2_only": server.oauth2_only,
-        "provider": server.provider,
         "source": server.source.value,
     }

@@ -4,14 +4,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import exists, func, or_, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from domain import services
 from domain.changelog import Author
 from domain.errors import NotFoundError, RefusedError
+from domain.mailbox_search import matching
 from mail.registrable import registrable_domain
-from models.mailboxes import ENDED, Mailbox, MailboxState
+from mail.server_string import Protocol
+from models.mailboxes import Mailbox, MailboxState
 from models.people import User
 from models.services import MailService
 
@@ -39,11 +41,8 @@ class Consequences:
 
 def consequences(session: Session, service: MailService, search: str = "") -> Consequences:
     """Who would be left without mail, before anything happens."""
-    of_service = (
-        select(Mailbox.id)
-        .join(User)
-        .where(Mailbox.service_id == service.id, Mailbox.state.not_in(ENDED))
-    )
+    stops = (Mailbox.service_id == service.id, services.USES_SERVERS)
+    of_service = select(Mailbox.id).join(User).where(*stops)
     stopping, people = session.execute(
         of_service.with_only_columns(func.count(), func.count(Mailbox.user_id.distinct()))
     ).one()
@@ -54,36 +53,30 @@ def consequences(session: Session, service: MailService, search: str = "") -> Co
         other.service_id.is_distinct_from(service.id),
         other.state.in_(in_use),
     )
-    matching = of_service
+    found = of_service
     if search.strip():
-        words = search.strip()
-        matching = of_service.where(
-            or_(
-                Mailbox.address.icontains(words, autoescape=True),
-                User.name.icontains(words, autoescape=True),
-            )
-        )
+        found = of_service.where(matching(session, search, *stops))
     rows = session.execute(
-        matching.with_only_columns(Mailbox.address, User.name, keeps)
+        found.with_only_columns(Mailbox.address, User.name, keeps)
         .order_by(func.lower(User.name), Mailbox.id)
         .limit(SHOWN_MOST)
     )
     return Consequences(
         mailboxes=stopping,
         people=people,
-        matching=session.scalar(matching.with_only_columns(func.count())) or 0,
+        matching=session.scalar(found.with_only_columns(func.count())) or 0,
         shown=[Affected(*row) for row in rows],
     )
 
 
 def deleted(session: Session) -> list[services.Listed]:
     """The services that can be brought back, the newest first."""
-    rows = session.scalars(
+    return services.counted(
+        session,
         select(MailService)
         .where(MailService.deleted_at.is_not(None))
-        .order_by(MailService.deleted_at.desc(), MailService.id)
+        .order_by(MailService.deleted_at.desc(), MailService.id),
     )
-    return [services.listed_one(session, service) for service in rows]
 
 
 def count_deleted(session: Session) -> int:
@@ -162,22 +155,32 @@ def move(session: Session, service: MailService, target_id: int, by: Author) -> 
     return len(moved)
 
 
-def agree(session: Session, mailbox: Mailbox, now: datetime) -> None:
-    """The owner lets the password go to the servers of the present service.
+def asked_of(mailbox: Mailbox) -> str:
+    """What an owner agrees to: the servers that the page named."""
+    return f"{mailbox.servers.address(Protocol.IMAP)} {mailbox.servers.address(Protocol.SMTP)}"
 
-    Of what the page no longer asks, nothing comes.
+
+def agree(session: Session, mailbox: Mailbox, asked: str, now: datetime) -> bool:
+    """The owner lets the password go to the servers that were ``asked_of`` them.
+
+    Of what the page no longer asks, nothing comes. False where they are others meanwhile: the
+    owner has not been asked about those.
     """
-    if mailbox.state is MailboxState.MOVED:
-        mailbox.agreed_domains = []
-        _go_on(mailbox, now)
-        session.flush()
+    if mailbox.state is not MailboxState.MOVED:
+        return True
+    if asked != asked_of(mailbox):
+        return False
+    mailbox.agreed_domains = []
+    _go_on(mailbox, now)
+    session.flush()
+    return True
 
 
 def _of(session: Session, service: MailService) -> list[Mailbox]:
     """But those that were given up: nothing that happens to the service brings them back."""
     return list(
         session.scalars(
-            select(Mailbox).where(Mailbox.service_id == service.id, Mailbox.state.not_in(ENDED))
+            select(Mailbox).where(Mailbox.service_id == service.id, services.USES_SERVERS)
         )
     )
 

@@ -11,9 +11,8 @@ from domain import changelog, services
 from domain.changelog import Author
 from domain.errors import RefusedError
 from domain.service_files import Record, check_known, exported
-from domain.services import DOMAINS_MOST, ServerSettings, ServiceSettings
+from domain.services import ServerSettings, ServiceSettings
 from mail.certificates import pem_of
-from mail.domain_name import parse_domain
 from mail.errors import RuleError
 from mail.offers import LoginForm
 from mail.security import check_port, check_security, parse_security
@@ -79,8 +78,9 @@ def check(session: Session, records: Sequence[Record]) -> list[Row]:
 
 
 def apply(session: Session, rows: Sequence[Row], source: str, by: Author) -> Counts:
-    """Adds and changes services as rows without a fault say, and writes one entry for them all.
+    """Adds and changes services as rows without a fault say; what is at fault is passed over.
 
+    Beside the entry of each service in the change log stands one for the import.
     ``source`` is the name of the file. Whoever wants no other change to come between begins the
     transaction before ``check``. Raises RuleError.
     """
@@ -226,11 +226,7 @@ def _domains(values: Mapping[str, object], field: str) -> tuple[str, ...]:
     found = values[field]
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
         raise RefusedError(field, "not_domains")
-    typed = dict.fromkeys(one for one in found if one.strip())
-    if len(typed) > DOMAINS_MOST:
-        raise RefusedError(field, "domains_many", most=DOMAINS_MOST)
-    with _faults_at(field):
-        return tuple(dict.fromkeys(parse_domain(one) for one in typed))
+    return services.parse_domains(found)
 
 
 @contextmanager

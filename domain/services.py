@@ -1,15 +1,15 @@
 """Mail services: the standard ones, and those the company adds and edits."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from domain import changelog, notices
 from domain.changelog import Author
-from domain.errors import NotFoundError, RefusedError
+from domain.errors import ConflictError, NotFoundError, RefusedError
 from domain.lines import is_one_line
 from mail.certificates import facts, pem_of
 from mail.connection import Server
@@ -22,8 +22,9 @@ from models.mailboxes import ENDED, Mailbox, MailboxState
 from models.services import LoginForm, MailService, OwnServers, Servers
 
 NAME_LONGEST = 100
-CA_LONGEST = 65_536
 DOMAINS_MOST = 200
+# Whoever was disconnected uses no server any more, whatever stands in the row.
+USES_SERVERS = Mailbox.state.not_in(ENDED)
 _HOSTS = {"imap_server", "smtp_server"}
 _CONNECTION = {"imap_server", "imap_security", "smtp_server", "smtp_security", "ca"}
 
@@ -59,23 +60,28 @@ class Listed:
 
 def listed(session: Session) -> list[Listed]:
     """Every service that is not deleted, in the order of the page, with its mailboxes counted."""
-    rows = session.scalars(
+    return counted(
+        session,
         select(MailService)
         .where(MailService.deleted_at.is_(None))
-        .order_by(MailService.standard.desc(), MailService.position, MailService.name_key)
+        .order_by(MailService.standard.desc(), MailService.position, MailService.name_key),
     )
-    counted = session.execute(
+
+
+def counted(session: Session, wanted: Select[MailService]) -> list[Listed]:
+    """The wanted services with their mailboxes counted, in two statements."""
+    counts = session.execute(
         select(Mailbox.service_id, func.count())
-        .where(Mailbox.service_id.is_not(None), Mailbox.state.not_in(ENDED))
+        .where(Mailbox.service_id.is_not(None), USES_SERVERS)
         .group_by(Mailbox.service_id)
     )
-    used = {service_id: count for service_id, count in counted}  # noqa: C416 - rows are no pairs
-    return [Listed(service, used.get(service.id, 0)) for service in rows]
+    used = {service_id: count for service_id, count in counts}  # noqa: C416 - rows are no pairs
+    return [Listed(service, used.get(service.id, 0)) for service in session.scalars(wanted)]
 
 
 def listed_one(session: Session, service: MailService) -> Listed:
     """One row of the page."""
-    used = select(func.count()).where(Mailbox.service_id == service.id, Mailbox.state.not_in(ENDED))
+    used = select(func.count()).where(Mailbox.service_id == service.id, USES_SERVERS)
     return Listed(service, session.scalar(used) or 0)
 
 
@@ -108,20 +114,17 @@ def find_additional(session: Session, service_id: int) -> MailService:
 
 def own_servers(imap: ServerSettings, smtp: ServerSettings, ca_pem: str = "") -> OwnServers:
     """A pair of servers of no service. Raises RuleError."""
-    for protocol, server in ((Protocol.IMAP, imap), (Protocol.SMTP, smtp)):
-        check_security(
-            protocol, server.address.port, server.security, non_standard=server.non_standard
-        )
+    _check_securities(imap, smtp)
     own = OwnServers()
     _apply_servers(own, imap, smtp, _certificates(ca_pem))
     return own
 
 
 def add(session: Session, settings: ServiceSettings, by: Author) -> MailService:
-    """Raises RefusedError."""
-    _check(session, settings, None)
+    """Raises RuleError."""
+    checked = _checked(session, settings, None)
     service = MailService(sign_in=["password"])
-    _apply(service, settings)
+    _apply(service, checked)
     session.add(service)
     session.flush()
     changes = {field: (None, value) for field, value in _logged(service).items()}
@@ -129,18 +132,25 @@ def add(session: Session, settings: ServiceSettings, by: Author) -> MailService:
     return service
 
 
-def edit(session: Session, service: MailService, settings: ServiceSettings, by: Author) -> bool:
+def edit(
+    session: Session,
+    service: MailService,
+    settings: ServiceSettings,
+    by: Author,
+    *,
+    version: int | None = None,
+) -> bool:
     """Whether anything changed. Of a standard service only process default and domains can.
 
     Mailboxes go on with the new parameters at their next contact; their owners are told of
-    another host. Raises RefusedError.
+    another host. Raises RuleError, with nothing changed yet, and ConflictError when somebody else
+    saved since ``version``; without one nobody is asked.
     """
+    if version is not None and service.version != version:
+        raise ConflictError("service_changed")
+    checked = _checked(session, settings, service)
     before = _logged(service)
-    if service.standard:
-        _apply_what_is_ours(service, settings)
-    else:
-        _check(session, settings, service)
-        _apply(service, settings)
+    _apply(service, checked)
     after = _logged(service)
     changes = {
         field: (before[field], after[field]) for field in after if before[field] != after[field]
@@ -194,7 +204,8 @@ def changes_since(session: Session, service: MailService, version: int) -> list[
     newest = session.scalars(
         select(ChangeLogEntry)
         .where(
-            ChangeLogEntry.subject == _subject(service), ChangeLogEntry.action == "services.edit"
+            ChangeLogEntry.subject == changelog.service_subject(service.id),
+            ChangeLogEntry.action == "services.edit",
         )
         .order_by(ChangeLogEntry.id.desc())
         .limit(edits)
@@ -224,13 +235,49 @@ def _set_hidden(session: Session, service: MailService, by: Author, *, hidden: b
     return True
 
 
-def _check(session: Session, settings: ServiceSettings, present: MailService | None) -> None:
-    check_name(session, settings.name, present)
-    for protocol, server in ((Protocol.IMAP, settings.imap), (Protocol.SMTP, settings.smtp)):
+def settings_of(service: MailService) -> ServiceSettings:
+    """What the window for it holds before anything is typed."""
+    return ServiceSettings(
+        name=service.name,
+        imap=_server_settings(service, Protocol.IMAP),
+        smtp=_server_settings(service, Protocol.SMTP),
+        ca_pem=service.ca_pem,
+        process_default=service.process_default,
+        imap_login_form=service.imap_login_form,
+        smtp_login_form=service.smtp_login_form,
+        domains=tuple(service.domains),
+    )
+
+
+def _server_settings(service: MailService, protocol: Protocol) -> ServerSettings:
+    return ServerSettings(
+        service.address(protocol), service.security(protocol), service.non_standard(protocol)
+    )
+
+
+def _checked(
+    session: Session, settings: ServiceSettings, present: MailService | None
+) -> ServiceSettings:
+    """As they are stored: of a standard service all but what the company decides stays."""
+    domains = parse_domains(settings.domains)
+    if present is not None and present.standard:
+        return replace(
+            settings_of(present), process_default=settings.process_default, domains=domains
+        )
+    _check_securities(settings.imap, settings.smtp)
+    return replace(
+        settings,
+        name=check_name(session, settings.name, present),
+        ca_pem=_certificates(settings.ca_pem),
+        domains=domains,
+    )
+
+
+def _check_securities(imap: ServerSettings, smtp: ServerSettings) -> None:
+    for protocol, server in ((Protocol.IMAP, imap), (Protocol.SMTP, smtp)):
         check_security(
             protocol, server.address.port, server.security, non_standard=server.non_standard
         )
-    _certificates(settings.ca_pem)
 
 
 def check_name(session: Session, text: str, present: MailService | None) -> str:
@@ -258,13 +305,13 @@ def _certificates(pem: str) -> str:
     return pem_of(pem.encode()) if pem.strip() else ""
 
 
-def _apply(service: MailService, settings: ServiceSettings) -> None:
-    service.name = " ".join(settings.name.split())
-    service.name_key = service.name.casefold()
-    _apply_servers(service, settings.imap, settings.smtp, _certificates(settings.ca_pem))
-    service.imap_login_form = settings.imap_login_form
-    service.smtp_login_form = settings.smtp_login_form
-    _apply_what_is_ours(service, settings)
+def _apply(service: MailService, checked: ServiceSettings) -> None:
+    service.name, service.name_key = checked.name, checked.name.casefold()
+    _apply_servers(service, checked.imap, checked.smtp, checked.ca_pem)
+    service.imap_login_form = checked.imap_login_form
+    service.smtp_login_form = checked.smtp_login_form
+    service.process_default = checked.process_default
+    service.domains = list(checked.domains)
 
 
 def _apply_servers(row: Servers, imap: ServerSettings, smtp: ServerSettings, ca_pem: str) -> None:
@@ -275,23 +322,13 @@ def _apply_servers(row: Servers, imap: ServerSettings, smtp: ServerSettings, ca_
     row.ca_pem = ca_pem
 
 
-def _apply_what_is_ours(service: MailService, settings: ServiceSettings) -> None:
-    """What the company decides of any service, also of a standard one."""
-    service.process_default = settings.process_default
-    service.domains = list(_domains(settings.domains))
-
-
-def _domains(typed: Iterable[str]) -> tuple[str, ...]:
+def parse_domains(typed: Iterable[str]) -> tuple[str, ...]:
     """Each once, in A-labels. Raises RefusedError."""
-    found = dict.fromkeys(_domain(one) for one in typed if one.strip())
-    if len(found) > DOMAINS_MOST:
+    different = dict.fromkeys(one for one in typed if one.strip())
+    if len(different) > DOMAINS_MOST:
         raise RefusedError("domains", "domains_many", most=DOMAINS_MOST)
-    return tuple(found)
-
-
-def _domain(text: str) -> str:
     try:
-        return parse_domain(text)
+        return tuple(dict.fromkeys(parse_domain(one) for one in different))
     except RuleError as error:
         raise RefusedError("domains", error.code, **error.parameters) from error
 
@@ -329,11 +366,7 @@ def record(
         session,
         by,
         action,
-        subject=_subject(service),
+        subject=changelog.service_subject(service.id),
         subject_name=service.name,
         changes=changes,
     )
-
-
-def _subject(service: MailService) -> str:
-    return f"service:{service.id}"

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 
 from domain import connecting
@@ -13,7 +14,7 @@ from jobs.context import Job
 from jobs.fail_points import fail_point
 from mail import certificates, diagnosis
 from mail.connection import Credentials, Network, Server
-from mail.server_errors import MailServerError, Step
+from mail.server_errors import Cause, MailServerError, Step
 from mail.server_string import Protocol
 from models.mailboxes import ConnectionPurpose
 
@@ -52,7 +53,7 @@ def _try(job: Job, test_id: int, target: Target, purpose: ConnectionPurpose) -> 
             _try_server(job, test_id, server, credentials)
         except MailServerError as error:
             protocol = server.protocol
-            log.info("connection test %s: %s %s: %s", test_id, protocol, error.step, error.cause)
+            log.info("connection test %s: %s %s", test_id, protocol, error.beneath or error)
             if purpose is ConnectionPurpose.TRY:
                 _find_out_more(job, test_id, server, error)
             with job.step() as session:
@@ -63,16 +64,16 @@ def _try(job: Job, test_id: int, target: Target, purpose: ConnectionPurpose) -> 
 
 def _try_server(job: Job, test_id: int, server: Server, credentials: Credentials) -> None:
     """Without a login it ends with what the server offers."""
-    note = _noting(job, test_id, server.protocol)
     network = _watched(job.network)
-    if not credentials.login:
-        offers = diagnosis.probe(server, network, note)
-        with job.step() as session:
-            connecting.note_findings(session, test_id, server.protocol.value, asdict(offers))
-    elif server.protocol is Protocol.IMAP:
-        diagnosis.try_imap(server, credentials, network, note)
-    else:
-        diagnosis.try_smtp(server, credentials, network, note)
+    with _noting(job, test_id, server) as note:
+        if not credentials.login:
+            offers = diagnosis.probe(server, network, note)
+            with job.step() as session:
+                connecting.note_findings(session, test_id, server.protocol.value, asdict(offers))
+        elif server.protocol is Protocol.IMAP:
+            diagnosis.try_imap(server, credentials, network, note)
+        else:
+            diagnosis.try_smtp(server, credentials, network, note)
 
 
 def _watched(network: Network) -> Network:
@@ -117,14 +118,36 @@ def _finish(job: Job, test_id: int, purpose: ConnectionPurpose) -> int | None:
             return None
 
 
-def _noting(job: Job, test_id: int, protocol: Protocol) -> Callable[[Step], None]:
+@contextmanager
+def _noting(job: Job, test_id: int, server: Server) -> Iterator[Callable[[Step], None]]:
+    """Writes the steps down as they happen.
+
+    Of a server that an employee typed, those between its name and its greeting are kept back until
+    it has greeted, or until what it is may be told: whoever watches the page, or reads its
+    milliseconds, would else see which ports are open.
+    """
     last = time.monotonic()
+    held: list[tuple[Step, int]] = []
+    greeted = not server.is_typed
+
+    def write() -> None:
+        with job.step() as session:
+            for step, milliseconds in held:
+                connecting.note_step(session, test_id, server.protocol, step, milliseconds)
+        held.clear()
 
     def note(step: Step) -> None:
-        nonlocal last
+        nonlocal last, greeted
         now = time.monotonic()
         milliseconds, last = round((now - last) * 1000), now
-        with job.step() as session:
-            connecting.note_step(session, test_id, protocol, step, milliseconds)
+        held.append((step, milliseconds))
+        greeted = greeted or step is Step.GREETING
+        if greeted or step is Step.NAME:
+            write()
 
-    return note
+    try:
+        yield note
+    except MailServerError as error:
+        if error.cause is not Cause.NO_MAIL_SERVER:
+            write()
+        raise

@@ -1,4 +1,8 @@
-"""Where servers may be that an employee typed: no page of ours looks into the company's network."""
+"""Where servers may be that an employee typed: no page of ours looks into the company's network.
+
+What counts are the addresses that a name has when it is connected to, however it was written
+(``localhost``, ``0x7f.1``, ``2130706433``) and wherever they come from.
+"""
 
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -13,7 +17,8 @@ NETWORKS_MOST: Final = 50
 def may_reach(address: str, networks: Sequence[str]) -> bool:
     """Whether an IP address is public, or in one of the networks (CIDR) that are allowed.
 
-    An IPv4 address that stands in an IPv6 one (``::ffff:10.0.0.1``) is taken for what it is.
+    An IPv4 address that stands in an IPv6 one is never public. A mapped one (``::ffff:10.0.0.1``)
+    is allowed by its own network, a translated one (NAT64, 6to4) only by an IPv6 network.
     """
     if is_public(address):
         return True

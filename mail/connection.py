@@ -21,7 +21,7 @@ from typing import Any, Final
 from mail.address_policy import may_reach
 from mail.mail_socket import MailSocket, wait_for
 from mail.security import Security
-from mail.server_errors import Cause, MailServerError, Step
+from mail.server_errors import Cause, MailServerError, Step, before_greeting
 from mail.server_string import Protocol
 
 __all__ = [
@@ -51,6 +51,9 @@ _CERTIFICATE_CAUSES: Final = {
     64: Cause.CERTIFICATE_WRONG_NAME,  # X509_V_ERR_IP_ADDRESS_MISMATCH
     **dict.fromkeys(_UNTRUSTED, Cause.CERTIFICATE_UNTRUSTED),
 }
+_SAID_BY_ANYBODY: Final = frozenset(
+    {Cause.BAD_GREETING, Cause.CLOSED, Cause.PROTOCOL_ERROR, Cause.TIMED_OUT}
+)
 # OpenSSL says so of what does not begin like a record (RFC 8446, section 5.1): a greeting, HTTP.
 _NO_TLS_RECORD: Final = "WRONG_VERSION_NUMBER"
 
@@ -63,7 +66,8 @@ class Server:
     """How to reach one server. ``ca_pem`` is trusted beside the machine's own authorities.
 
     ``networks`` is None where it may be anywhere; else all its addresses have to be public or in
-    one of these (see mail/address_policy.py), or nothing is connected to.
+    one of these (see mail/address_policy.py), or nothing is connected to. That holds for the
+    operator's table of hosts as well: it says where a name is, and not who may go there.
     """
 
     protocol: Protocol
@@ -72,6 +76,11 @@ class Server:
     security: Security
     ca_pem: str | None = field(default=None, repr=False)
     networks: tuple[str, ...] | None = None
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether an employee typed it, who learns no more of it than ``before_greeting`` tells."""
+        return self.networks is not None
 
 
 @dataclass(frozen=True)
@@ -107,10 +116,15 @@ class Network:
     leads to an open (with TLS: encrypted) connection, ``command_seconds`` a command with its
     whole answer. ``line_bytes`` is the most that a server may send in one line, ``literal_bytes``
     in the literals of one answer: for IMAP, the largest message that is fetched.
+
+    ``typed_seconds`` is how long a test lasts of a server that an employee typed and where no mail
+    server answered, whatever did instead. Half of it is for all up to the greeting, the other half
+    for second looks (see mail/diagnosis.py).
     """
 
     hosts: Mapping[str, str] = field(default_factory=dict)
     connect_seconds: float = 10
+    typed_seconds: float = 15
     command_seconds: float = 30
     line_bytes: int = 64 * 1024
     literal_bytes: int = 100 * 1024 * 1024
@@ -155,9 +169,24 @@ def open_socket(
     """Resolves, connects and, for ``Security.TLS``, encrypts, within ``connect_seconds``.
 
     ``on_step`` is called after each step that succeeded; what it raises passes through. Raises
-    MailServerError.
+    MailServerError, of a server that an employee typed as ``before_greeting`` tells it.
     """
-    deadline = monotonic() + network.connect_seconds
+    if not server.is_typed:
+        deadline = monotonic() + network.connect_seconds
+        opened = _open(server, network, on_step, deadline)
+        return MailSocket(opened, Step.GREETING, **_limits(network))
+    until = monotonic() + network.typed_seconds / 2
+    deadline = min(until, monotonic() + network.connect_seconds)
+    try:
+        opened = _open(server, network, on_step, deadline)
+    except MailServerError as error:
+        raise before_greeting(error) from None
+    return _TypedSocket(opened, server.protocol, until, **_limits(network))
+
+
+def _open(
+    server: Server, network: Network, on_step: Callable[[Step], None], deadline: float
+) -> socket.socket:
     addresses = _resolve(server.host, server.port, network, deadline)
     on_step(Step.NAME)
     if server.networks is not None:
@@ -167,15 +196,43 @@ def open_socket(
         on_step(Step.PORT)
         if server.security is Security.TLS:
             opened = _encrypt(opened, server, deadline, on_step)
-        return MailSocket(
-            opened,
-            Step.GREETING,
-            line_bytes=network.line_bytes,
-            literal_bytes=network.literal_bytes,
-        )
     except BaseException:
         opened.close()
         raise
+    return opened
+
+
+def _limits(network: Network) -> dict[str, int]:
+    return {"line_bytes": network.line_bytes, "literal_bytes": network.literal_bytes}
+
+
+class _TypedSocket(MailSocket):
+    """Leads to what an employee typed. While its step is the greeting, it has one deadline, and its
+    errors are as ``before_greeting`` tells them.
+
+    FTP and others greet like SMTP, with a number: there the answer to EHLO belongs to the greeting.
+    """
+
+    def __init__(
+        self, connected: socket.socket, protocol: Protocol, until: float, **limits: int
+    ) -> None:
+        super().__init__(connected, Step.GREETING, **limits)
+        self._protocol = protocol
+        self._until = until
+
+    def begin(self, seconds: float, most_lines_bytes: int) -> None:
+        if self.step is Step.GREETING:
+            seconds = max(min(seconds, self._until - monotonic()), 0)
+        super().begin(seconds, most_lines_bytes)
+
+    def failure(self, cause: Cause, words: str = "") -> MailServerError:
+        # Only who greeted in the words of IMAP can say anything else: goodbye, for instance.
+        is_mail = self._protocol is Protocol.IMAP and cause not in _SAID_BY_ANYBODY
+        if self.step is not Step.GREETING or is_mail:
+            return super().failure(cause, words)
+        # Whoever reads a greeting makes the second of the first, but no longer knows it as such.
+        known = Cause.BAD_GREETING if cause is Cause.PROTOCOL_ERROR else cause
+        return before_greeting(super().failure(known))
 
 
 def open_tcp(
@@ -229,7 +286,7 @@ def _resolve(host: str, port: int, network: Network, deadline: float) -> Sequenc
         addresses = []
     if not addresses:
         raise MailServerError(Step.NAME, Cause.NAME_NOT_FOUND)
-    return addresses[:_ADDRESSES_MOST]
+    return addresses
 
 
 def _require_allowed(addresses: Sequence[_Address], networks: Sequence[str]) -> None:
@@ -242,6 +299,7 @@ def _connect(addresses: Sequence[_Address], deadline: float) -> socket.socket:
     """The first address that answers. Each has an equal share of the time that is left: an IPv6
     address that nobody routes does not use up the time of the IPv4 address behind it."""
     failures = []
+    addresses = addresses[:_ADDRESSES_MOST]
     for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
         try:
             return _connect_to(address, (deadline - monotonic()) / left)

@@ -3,13 +3,18 @@
 With a login, ``try_imap`` and ``try_smtp`` go as far as a mailbox does. Without one, ``probe`` ends
 with what the server offers; it knows no credential. Where a failure alone does not say what stands
 at the other end, a second look does (``_understood``).
+
+Of a server that an employee typed, they say more than no_mail_server only where a mail server
+answered. Any other test of it ends ``network.typed_seconds`` after it began: else a port that is
+closed and one that is silent would be told apart with a watch. A name that was not found ends it
+at once: that is said anyway, and whoever mistypes one should not have to wait.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from time import monotonic
+from time import monotonic, sleep
 from typing import Final
 
 from mail.connection import Credentials, Network, Server, ignore_step, open_socket
@@ -208,59 +213,75 @@ def _offers(protocol: Protocol, mechanisms: Iterable[str], extensions: Iterable[
 @contextmanager
 def _understood(server: Server, network: Network) -> Iterator[None]:
     """Puts the true cause in the place of one that can have several."""
+    end = monotonic() + network.typed_seconds
     try:
         yield
     except MailServerError as error:
-        quick = replace(
-            network,
-            connect_seconds=min(network.connect_seconds, _CONNECT_SECONDS),
-            command_seconds=min(network.command_seconds, _LOOK_SECONDS),
-        )
+        seen = error.beneath or error
         try:
-            cause = _look_again(error, server, quick)
+            cause = _look_again(seen, server, _for_looks(server, network, end - monotonic()))
         except MailServerError:
-            cause = error.cause  # nothing answers any more
-        if cause is error.cause:
-            raise
-        raise MailServerError(error.step, cause, error.server_words) from None
+            cause = None  # nothing answers any more
+        if cause is not None:
+            raise MailServerError(seen.step, cause, seen.server_words) from None
+        if error.beneath is not None:
+            sleep(max(end - monotonic(), 0))
+        raise
 
 
-def _look_again(error: MailServerError, server: Server, network: Network) -> Cause:
-    """Raises MailServerError when there is no connection any more."""
+def _for_looks(server: Server, network: Network, seconds: float) -> Network:
+    """With limits under which two looks at what an employee typed, each of a connection and two
+    silences, end within ``seconds``.
+    """
+    connect = min(network.connect_seconds, _CONNECT_SECONDS)
+    command = min(network.command_seconds, _LOOK_SECONDS)
+    if server.is_typed:
+        connect, command = min(connect, seconds / 6), min(command, seconds / 6)
+    return replace(network, connect_seconds=connect, command_seconds=command, typed_seconds=seconds)
+
+
+def _look_again(error: MailServerError, server: Server, network: Network) -> Cause | None:
+    """A cause that says more, if there is one; of a server that an employee typed, only what a mail
+    server says of itself. Raises MailServerError when there is no connection any more.
+    """
+    own = _ANSWERS[server.protocol]
     silent = error.cause in {Cause.TIMED_OUT, Cause.CLOSED}
     if error.step is Step.ENCRYPTION and server.security is Security.TLS:
         # Whatever speaks in the clear, the other protocol's name or HTTP's says more than that.
         found = _who_answers(replace(server, security=Security.NONE), network)
-        return Cause.NOT_TLS if found is _ANSWERS[server.protocol] else found or error.cause
+        return Cause.NOT_TLS if found is own else found
     if error.step is Step.GREETING and silent and server.security is not Security.TLS:
         # Whoever waits for a TLS client says nothing. Neither does who waits for a request.
         try:
             found = _who_answers(replace(server, security=Security.TLS), network)
         except MailServerError as failure:
-            if failure.step is Step.CERTIFICATE:
+            if failure.step is Step.CERTIFICATE and not server.is_typed:
                 return Cause.TLS_WANTED
         else:
-            return Cause.TLS_WANTED if found in {None, _ANSWERS[server.protocol]} else found
+            wants_tls = found is own or (found is None and not server.is_typed)
+            return Cause.TLS_WANTED if wants_tls else found
     if error.step is Step.GREETING and (silent or error.cause is Cause.BAD_GREETING):
         found = _who_answers(server, network)
-        return found if found not in {None, _ANSWERS[server.protocol]} else error.cause
-    return error.cause
+        return None if found is own else found
+    return None
 
 
 def _who_answers(server: Server, network: Network) -> Cause | None:
     """Who greets there or, after a silence, answers to HTTP. None when it is somebody else.
 
-    Raises MailServerError when there is no connection.
+    At what an employee typed nobody is asked, and only mail servers are named. Raises
+    MailServerError when there is no connection.
     """
     with closing(open_socket(server, network)) as line:
         try:
             greets = line.wait(network.command_seconds)
             line.begin(network.command_seconds, _LOOK_BYTES)
-            if not greets:
+            if not greets and not server.is_typed:
                 line.send(_HTTP_REQUEST)
-            return _speaker(line)
+            found = _speaker(line)
         except MailServerError:
             return None
+    return None if server.is_typed and found is Cause.HTTP_ANSWERS else found
 
 
 def _speaker(line: MailSocket) -> Cause | None:

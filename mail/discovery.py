@@ -50,33 +50,22 @@ class Found:
     imap: FoundServer | None
     smtp: FoundServer | None
 
-    @property
-    def missing(self) -> tuple[Protocol, ...]:
-        servers = {Protocol.IMAP: self.imap, Protocol.SMTP: self.smtp}
-        return tuple(protocol for protocol, server in servers.items() if server is None)
-
-
-def ignore_source(source: Source) -> None:
-    """For callers that do not watch the sources."""
-
 
 def find_settings(
     domain: str,
     providers: Sequence[KnownProvider],
     network: Network,
     dns: Dns,
-    on_step: Callable[[Source], None] = ignore_source,
     web: Web | None = None,
 ) -> Found | None:
     """Asks one source after the other until both servers are known; None when none is.
 
-    ``on_step`` is called before each source, and what it raises passes through. It takes up to
-    ``2 * dns.seconds + 3 * web.seconds``. Raises RuleError at ``domain`` (as ``parse_domain``).
+    It takes up to ``2 * dns.seconds + 3 * web.seconds``. Raises RuleError at ``domain`` (as
+    ``parse_domain``).
     """
     name = parse_domain(domain)
     found: dict[Protocol, FoundServer] = {}
     for source, ask in _sources(name, providers, network, dns, web or Web()).items():
-        on_step(source)
         for offer in ask():
             server = accepted(_completed(offer, providers), source)
             if server is not None:

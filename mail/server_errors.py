@@ -28,6 +28,7 @@ class Cause(StrEnum):
     CONNECTION_REFUSED = "connection_refused"
     CONNECTION_TIMED_OUT = "connection_timed_out"
     UNREACHABLE = "unreachable"
+    NO_MAIL_SERVER = "no_mail_server"  # no more is told: see ``before_greeting``
     TLS_FAILED = "tls_failed"
     NOT_TLS = "not_tls"  # plain text where TLS was expected
     TLS_WANTED = "tls_wanted"  # the server waits for TLS where plain text was expected
@@ -84,7 +85,8 @@ class MailServerError(Exception):
     ``step`` is where it happened; once a session works, it stays the last step of the opening.
     ``server_words`` is what the server said, cleaned, at most 500 characters, and empty until it
     has greeted like a mail server. They are kept out of ``str()``: a server can say anything.
-    ``started`` is True when the content of a message may have reached the server.
+    ``started`` is True when the content of a message may have reached the server. ``beneath`` is
+    what a no_mail_server really was: for a second look and for the log, for nobody's page.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class MailServerError(Exception):
         self.cause = cause
         self.server_words = clean_words(server_words)
         self.started = started
+        self.beneath: MailServerError | None = None
         self._temporary = temporary
 
     @property
@@ -112,6 +115,21 @@ class MailServerError(Exception):
     def refused_message(self) -> bool:
         """Whether this one command or message was refused, and the mailbox works."""
         return self.cause is Cause.REFUSED
+
+
+def before_greeting(error: MailServerError) -> MailServerError:
+    """What may be told of a server that an employee typed until it greets like a mail server.
+
+    Refused, silent, forbidden, or something else that answers there: one step and one cause, or
+    whoever types servers learns what listens in a network. Two are told as they are: a name that
+    was not found, the usual slip of the pen, which speaks of the name alone; and what is wrong
+    with a certificate, which has to be known to be put right.
+    """
+    if error.step in {Step.NAME, Step.CERTIFICATE}:
+        return error
+    told = MailServerError(Step.PORT, Cause.NO_MAIL_SERVER)
+    told.beneath = error
+    return told
 
 
 def clean_words(words: str) -> str:

@@ -49,6 +49,7 @@ class ServerFault(StrEnum):
     TOO_LONG = "server_too_long"
     EMPTY = "server_empty"
     SPACE = "server_space"
+    SPACE_FOR_COLON = "server_space_for_colon"
     HIDDEN_CHARACTER = "server_hidden_character"
     SCHEME = "server_scheme"
     USER = "server_user"
@@ -93,7 +94,12 @@ class ServerAddress:
     @property
     def shown(self) -> str:
         """The form for people: labels in their own letters, those that cannot be read in ASCII."""
-        return _joined(".".join(_u_label(label) for label in self.host.split(".")), self.port)
+        return _joined(shown_name(self.host), self.port)
+
+
+def shown_name(name: str) -> str:
+    """A name in A-labels as people read it: see ``ServerAddress.shown``."""
+    return ".".join(_u_label(label) for label in name.split("."))
 
 
 def parse_server_string(
@@ -145,8 +151,11 @@ def _trimmed(text: str) -> str:
     trimmed = text.strip()
     if not trimmed:
         raise _fault(ServerFault.EMPTY)
-    if any(character.isspace() for character in trimmed):
-        raise _fault(ServerFault.SPACE)
+    words = trimmed.split()
+    if len(words) > 1:
+        colon_meant = len(words) == 2 and _split(words[0]) == (words[0], "")
+        is_port = colon_meant and _is_decimal(words[1])
+        raise _fault(ServerFault.SPACE_FOR_COLON if is_port else ServerFault.SPACE)
     if any(_is_hidden(character) for character in trimmed):
         raise _fault(ServerFault.HIDDEN_CHARACTER)
     return trimmed

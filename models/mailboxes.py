@@ -2,6 +2,7 @@
 
 import enum
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,6 +16,16 @@ from models.services import MailService, OwnServers, Servers
 
 SMTP_LOGIN_TRIES = 3
 ONE_PAIR_OF_SERVERS = "(service_id IS NULL) <> (own_servers_id IS NULL)"
+# What a connection is made with. A name, a default or a domain of a service is none of it.
+CONNECTED_WITH = (
+    "imap_host",
+    "imap_port",
+    "imap_security",
+    "smtp_host",
+    "smtp_port",
+    "smtp_security",
+    "ca_pem",
+)
 
 
 class MailboxState(enum.Enum):
@@ -153,7 +164,7 @@ class Mailbox(Base):
         """Another one as soon as servers, login or password are others."""
         return sign_in_print(
             self.service_id,
-            self.servers.version,
+            [getattr(self.servers, name) for name in CONNECTED_WITH],
             self.login,
             self.smtp_login,
             self.sealed_password,
@@ -171,8 +182,12 @@ class Mailbox(Base):
         return self.user.active and self.state.is_in_use and not self.smtp_refuses
 
 
-def sign_in_print(service_id: int | None, version: int, *secrets: str | bytes) -> str:
-    return hashlib.sha256(repr((service_id, version, secrets)).encode()).hexdigest()
+def sign_in_print(
+    service_id: int | None, connected_with: Sequence[object], *secrets: str | bytes
+) -> str:
+    """``connected_with`` are the servers' values, in the order of ``CONNECTED_WITH``."""
+    content = (service_id, tuple(connected_with), secrets)
+    return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
 def _servers(service: MailService | None, own: OwnServers | None) -> Servers:

@@ -99,10 +99,10 @@ class MailService(Servers, Base):
     standard: Mapped[bool] = mapped_column(default=False)
     position: Mapped[int] = mapped_column(default=0)
     imap_login_form: Mapped[LoginForm] = mapped_column(
-        by_name(LoginForm, "imap_login_form"), default=LoginForm.TYPED
+        by_name(LoginForm, "imap_login_form"), default=LoginForm.ADDRESS
     )
     smtp_login_form: Mapped[LoginForm] = mapped_column(
-        by_name(LoginForm, "smtp_login_form"), default=LoginForm.TYPED
+        by_name(LoginForm, "smtp_login_form"), default=LoginForm.ADDRESS
     )
     process_default: Mapped[bool] = mapped_column(default=True)
     domains: Mapped[list[Any]] = mapped_column(default=list)

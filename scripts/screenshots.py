@@ -86,6 +86,11 @@ def open_message(subject: str) -> Do:
     return act
 
 
+def open_mailbox_settings(page: Page) -> None:
+    page.locator(".own-actions a[id$='-settings']").first.click()
+    page.locator("[role=textbox]").wait_for()
+
+
 def send_empty(page: Page) -> None:
     page.locator("main form button[type=submit]").first.click()
     page.locator(".field-error").first.wait_for()
@@ -153,6 +158,7 @@ def demo_scene(browser: Browser, address: str) -> Scene:
             Shot("demo", "/demo", "bob"),
             Shot("profile", "/profile/", "bob"),
             Shot("profile-mail", "/profile/mail", "bob"),
+            Shot("mailbox-settings", "/profile/mail", "bob", open_mailbox_settings),
             Shot("connect", "/profile/mail/connect", "bob"),
             Shot("connect-refused", refused, "bob"),
             Shot("not-found", "/nothing/here", "bob"),

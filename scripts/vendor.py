@@ -49,6 +49,8 @@ ICONS = Source("lucide-static", STATIC, ("LICENSE",))
 SOURCES = (
     Source("htmx.org", STATIC, ("dist/htmx.min.js", "LICENSE")),
     Source("bootstrap", STATIC, ("dist/css/bootstrap.min.css", "LICENSE")),
+    Source("squire-rte", STATIC, ("dist/squire.js", "LICENSE")),
+    Source("dompurify", STATIC, ("dist/purify.min.js", "LICENSE", "LICENSE-MPL")),
     ICONS,
     Source("axe-core", TESTS, ("axe.min.js", "LICENSE", "LICENSE-3RD-PARTY.txt")),
 )

@@ -49,6 +49,44 @@ function isUnsent(form) {
     field.value !== field.defaultValue);
 }
 
+// --- the signature follows From, for as long as it stands in the text as it was put there --------
+
+function findSignature(text, signature) {
+  const at = signature ? `\n${text}\n`.indexOf(`\n${signature}\n`) : -1;
+  return at < 0 ? null : { at, end: at + signature.length };
+}
+
+// What is above it and below it stays: what was written, and what a reply quotes.
+function withSignature(text, before, after, quoted) {
+  const found = findSignature(text, before);
+  if (!found && (before || quoted === undefined || !text.endsWith(quoted))) return text;
+  const above = text.slice(0, found ? found.at : text.length - quoted.length);
+  const below = found ? text.slice(found.end) : quoted;
+  return (after ? above.replace(/\n{0,2}$/, `\n\n${after}`) : above.replace(/\n{0,2}$/, "")) + below;
+}
+
+function rememberSignature(form) {
+  const { mailbox, text } = form.elements;
+  const signature = mailbox.selectedOptions[0]?.dataset.signature || "";
+  const found = findSignature(text.defaultValue, signature);
+  form.dataset.signature = signature;
+  if (found) form.dataset.quoted = text.defaultValue.slice(found.end);
+  else if (form.dataset.unsent !== "typed") form.dataset.quoted = text.defaultValue;
+}
+
+function followFrom(form) {
+  const { mailbox, text } = form.elements;
+  const { signature: before, quoted } = form.dataset;
+  const after = mailbox.selectedOptions[0].dataset.signature || "";
+  const [value, prefilled] = [text.value, text.defaultValue].map((one) =>
+    withSignature(one, before, after, quoted));
+  const { selectionStart } = text;
+  text.defaultValue = prefilled; // not typed by anybody
+  text.value = value;
+  text.setSelectionRange(selectionStart, selectionStart);
+  form.dataset.signature = after;
+}
+
 // --- connection security follows the port, and the other way round, until a person chooses ------
 
 const USUAL = {
@@ -103,37 +141,13 @@ function syncSecurity(root) {
   }
 }
 
-// --- Connect mail: the address chooses the service and fills in the login -----------------------
+// --- how a test ended is seen, wherever the window stands ---------------------------------------
 
-function followAddress(form) {
-  const address = form.elements.address.value.trim();
-  const [local, domain] = address.toLowerCase().split("@");
-  const service = form.elements.service;
-  if (!service.dataset.chosen && domain) {
-    const match = [...service.options].find((one) =>
-      one.dataset.domains.split(" ").includes(domain));
-    if (match) service.value = match.value;
-  }
-  const login = form.elements.login;
-  if (!login.dataset.chosen) {
-    const option = service.selectedOptions[0];
-    login.value = option && option.dataset.login === "local_part" ? local : address;
-  }
-  explainService(form);
-}
-
-function explainService(form) {
-  const option = form.elements.service.selectedOptions[0];
-  const hint = form.querySelector("[data-app-password-hint]");
-  const help = option ? option.dataset.appPassword : undefined;
-  hint.hidden = help === undefined;
-  hint.querySelector("a").hidden = !help;
-  hint.querySelector("a").href = help || "#";
-  form.querySelector("[data-unencrypted-hint]").hidden =
-    !option || option.dataset.unencrypted === undefined;
-  form.querySelector("[data-oauth-hint]").hidden = !option || option.dataset.oauth === undefined;
-  const other = form.querySelector("[data-other]");
-  if (other) other.hidden = !option || option.value !== "other";
+function showVerdict() {
+  const verdict = document.querySelector("dialog [data-arrived]");
+  if (!verdict) return;
+  delete verdict.dataset.arrived;
+  verdict.scrollIntoView({ block: "nearest" });
 }
 
 // --- the frame of a message is as high as its document ------------------------------------------
@@ -221,6 +235,8 @@ document.addEventListener("click", (event) => {
   const copier = target.closest("[data-copy]");
   if (copier) {
     const source = document.querySelector(copier.dataset.copy);
+    const folded = source.closest("details");
+    if (folded) folded.open = true; // what is not shown cannot be selected
     source.select();
     const done = () => { copier.textContent = copier.dataset.copied; };
     if (navigator.clipboard) navigator.clipboard.writeText(source.value).then(done);
@@ -251,9 +267,6 @@ document.addEventListener("input", (event) => {
   const block = event.target.closest("[data-protocol]");
   if (block && event.target.name.endsWith("_server")) followPort(block);
   if (block) syncSecurity(block.parentElement);
-  const form = event.target.closest("[data-connect]");
-  if (form && event.target.name === "address") followAddress(form);
-  if (form && event.target.name === "login") event.target.dataset.chosen = "";
   const unsent = event.target.closest("[data-unsent]");
   if (unsent) delete unsent.dataset.sending;
 });
@@ -270,11 +283,8 @@ document.addEventListener("change", (event) => {
   const block = event.target.closest("[data-protocol]");
   if (block && event.target.name.endsWith("_security")) followSecurity(block, event.target.value);
   if (block) syncSecurity(block.parentElement);
-  const form = event.target.closest("[data-connect]");
-  if (form && event.target.name === "service") {
-    event.target.dataset.chosen = "";
-    followAddress(form);
-  }
+  const form = event.target.closest("[data-write]");
+  if (form && event.target.name === "mailbox") followFrom(form);
 });
 
 document.addEventListener("keydown", (event) => {
@@ -307,6 +317,7 @@ document.addEventListener("postroom:close-window", closeWindow);
 
 document.addEventListener("htmx:after:swap", () => {
   showWindow();
+  showVerdict();
   keepChosen(document);
   syncSecurity(document);
   fadeToasts();
@@ -330,11 +341,7 @@ document.documentElement.classList.add("has-js");
 // New mail changes the list of folders; whether it is open is for the person to say.
 htmx.config.morphIgnore.push("open");
 fadeToasts();
-for (const form of document.querySelectorAll("[data-connect]")) {
-  if (form.elements.login.value) form.elements.login.dataset.chosen = "";
-  if (form.elements.tried.value) form.elements.service.dataset.chosen = "";
-  explainService(form);
-}
+for (const form of document.querySelectorAll("[data-write]")) rememberSignature(form);
 keepChosen(document);
 const wrongOnPage = document.querySelector(WRONG);
 if (wrongOnPage) wrongOnPage.focus();

@@ -18,6 +18,8 @@ R = TypeVar("R")
 # What people write at length; never a password.
 _SHOWN_AGAIN = ("to", "cc", "bcc", "subject", "text", "name", "ca_pem")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# From a page of our own, or by nobody's page at all (W3C Fetch Metadata).
+_OWN_SITES = frozenset({"same-origin", "none"})
 _MARK = "access"
 
 
@@ -110,6 +112,9 @@ def _refuse_foreign_origin() -> None:
     """A form on another site may post here; its browser says where it stands."""
     origin = request.headers.get("Origin")
     if origin is not None and _split(origin).netloc != request.host:
+        abort(403)
+    # Sent over HTTPS and to localhost; it also tells our own name without HTTPS from ourselves.
+    if request.headers.get("Sec-Fetch-Site", "none") not in _OWN_SITES:
         abort(403)
 
 

@@ -39,6 +39,11 @@ _FOR_EMPLOYEES: Final[dict[str, Wording]] = {
         "There is no way to %(server)s from here. Try again later, or tell your administrator.",
         **p,
     ),
+    Cause.NO_MAIL_SERVER: lambda **p: _(
+        "No mail server answered at %(server)s. Check name and port, or ask your administrator: it "
+        "may also be in a network that employees may not use.",
+        **p,
+    ),
     Cause.TLS_FAILED: lambda **p: _(
         "%(server)s did not agree on an encryption. Tell your administrator.", **p
     ),
@@ -167,6 +172,11 @@ _FOR_ADMINISTRATORS: Final[dict[str, Wording]] = {
     Cause.UNREACHABLE: lambda **p: _(
         "There is no way to %(server)s from the machine that Postroom runs on. Check the server's "
         "name, and the network of that machine.",
+        **p,
+    ),
+    Cause.NO_MAIL_SERVER: lambda **p: _(
+        "No mail server answered at %(server)s, which an employee typed. Check name and port, and "
+        "whether it is in one of the Networks that employees may use.",
         **p,
     ),
     Cause.TLS_FAILED: lambda **p: _(

@@ -6,6 +6,7 @@ from domain.connecting import NOT_TRIED
 from mail.server_string import Protocol
 from models.mailboxes import ConnectionTest, Mailbox, MailboxState
 from models.outbox import OutgoingMessage, OutgoingState
+from web import mailbox_states
 from web.cause_words import words
 
 
@@ -25,45 +26,11 @@ def of_test(test: ConnectionTest, *, administrator: bool = False) -> str:
 
 def of_mailbox(mailbox: Mailbox) -> str | None:
     """Why a mailbox does not work, in one sentence; None while it does."""
-    address = mailbox.address
-    server = mailbox.servers.address(Protocol.IMAP).shown
-    sentences = {
-        MailboxState.UNREACHABLE: _("%(address)s cannot be reached just now.", address=address),
-        MailboxState.LOGIN_REFUSED: _(
-            "%(server)s refuses the login or the password of %(address)s.",
-            server=server,
-            address=address,
-        ),
-        MailboxState.APP_PASSWORD_WANTED: _(
-            "%(server)s wants an app password for %(address)s.", server=server, address=address
-        ),
-        MailboxState.CERTIFICATE_REFUSED: _(
-            "%(address)s is not contacted: the certificate of %(server)s is not valid.",
-            server=server,
-            address=address,
-        ),
-        MailboxState.OVER_QUOTA: _("%(address)s is full at the server.", address=address),
-        MailboxState.SECRET_LOST: _(
-            "The key that opens the password of %(address)s is missing.", address=address
-        ),
-        MailboxState.SERVICE_DELETED: _(
-            "An administrator deleted the mail service of %(address)s. Your mail stays readable; "
-            "nothing is received or sent.",
-            address=address,
-        ),
-        MailboxState.MOVED: _(
-            "An administrator moved %(address)s to other servers. It works again once you agree "
-            "that your password is used at %(server)s.",
-            address=address,
-            server=server,
-        ),
-        MailboxState.REMOVING: _("%(address)s is being removed.", address=address),
-        MailboxState.DISCONNECTED: _(
-            "%(address)s is disconnected. Its mail stays readable; nothing is received or sent.",
-            address=address,
-        ),
-    }
-    return sentences.get(mailbox.state)
+    return mailbox_states.sentence_of(mailbox)
+
+
+def state_name(state: MailboxState) -> str:
+    return mailbox_states.name_of(state)
 
 
 def of_outgoing(message: OutgoingMessage) -> str:

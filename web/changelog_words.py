@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from flask_babel import gettext as _
 
 from domain.changelog import LoggedService, Writer
-from mail.server_string import ServerAddress
+from mail.server_string import ServerAddress, shown_name
 from web.clock import Clock
+from web.wordings import Wording
 
 FINGERPRINT_SHOWN = 16  # of the 64 digits of a SHA-256: enough to tell two certificates apart
 
@@ -122,9 +123,7 @@ def _server(recorded: object) -> Value:
 def _domains(recorded: object) -> Value:
     if not isinstance(recorded, list):
         return _as_it_is(recorded)
-    # A domain is written as the name of a server is, which has its port behind it.
-    shown = [ServerAddress(str(one), 1).shown.removesuffix(":1") for one in recorded]
-    return Value(", ".join(shown))
+    return Value(", ".join(shown_name(str(one)) for one in recorded))
 
 
 def _fingerprints(recorded: object) -> Value:
@@ -150,7 +149,6 @@ _login_form = _one_of(
     },
 )
 
-Wording = Callable[..., str]
 Field = tuple[Callable[[], str], Callable[[object], Value]]
 
 # The form of each sentence goes on after the name of who did it.

@@ -68,6 +68,9 @@ WORDINGS: dict[str, Wording] = VERB_WORDINGS | {
         "Type at most %(longest)s characters, for example %(example)s.", **p
     ),
     ServerFault.SPACE: lambda **p: _("Leave out the space inside, for example %(example)s.", **p),
+    ServerFault.SPACE_FOR_COLON: lambda **p: _(
+        "Put a colon before the port instead of the space, for example %(example)s.", **p
+    ),
     ServerFault.HIDDEN_CHARACTER: lambda **p: _(
         "Type the server anew, without hidden characters, for example %(example)s.", **p
     ),

@@ -1,5 +1,6 @@
 """Who is looking: the person and the session behind a request."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from flask import Flask, current_app, g, session
@@ -7,6 +8,7 @@ from flask_login import LoginManager, UserMixin, current_user, login_user, logou
 
 from domain import sessions
 from domain.changelog import Author
+from domain.errors import NotFoundError
 from models import db
 from models.people import Session, User
 
@@ -72,6 +74,10 @@ def author() -> Author:
 
 def let_in(found: User, address: str, user_agent: str) -> None:
     """Begins a session with a new id; whatever the browser held before is worth nothing."""
+    before = viewer_or_none()
+    if before is not None:
+        with suppress(NotFoundError):  # a one-time link has ended it already
+            sessions.end(db.session(), before.person, before.session_id)
     token = sessions.begin(db.session(), found, address=address, user_agent=user_agent, now=now())
     session.clear()
     session.permanent = True

@@ -1,11 +1,8 @@
 from flask_babel import lazy_gettext as _
 from wtforms import HiddenField, PasswordField, StringField
 from wtforms.validators import InputRequired
-from wtforms.widgets import PasswordInput
 
-from web.forms import Form
-
-_KEPT = PasswordInput(hide_value=False)
+from web.forms import Form, RetypedForm
 
 
 class SignInForm(Form):
@@ -14,12 +11,12 @@ class SignInForm(Form):
     next = HiddenField()
 
 
-class SetUpForm(Form):
+class SetUpForm(RetypedForm):
     code = StringField(_("One-time code"), [InputRequired(_("Type the code from the console."))])
     name = StringField(_("Your name"), [InputRequired(_("Type your name."))])
     login = StringField(_("Login"), [InputRequired(_("Type a login."))])
-    password = PasswordField(_("Password"), [InputRequired(_("Choose a password."))], widget=_KEPT)
+    password = PasswordField(_("Password"), [InputRequired(_("Choose a password."))])
 
 
-class InvitationForm(Form):
-    password = PasswordField(_("Password"), [InputRequired(_("Choose a password."))], widget=_KEPT)
+class InvitationForm(RetypedForm):
+    password = PasswordField(_("Password"), [InputRequired(_("Choose a password."))])

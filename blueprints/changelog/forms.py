@@ -9,7 +9,7 @@ from flask_babel import lazy_gettext as _
 from wtforms import DateField, SelectField
 from wtforms.validators import Optional, ValidationError
 
-from domain.changelog import SERVICE, Filters, LoggedService, Writer
+from domain.changelog import Filters, LoggedService, Writer, service_subject
 from web import changelog_words
 from web.clock import Clock
 from web.forms import Form
@@ -76,7 +76,7 @@ class FilterForm(Form):
         since, until = self.since.data, self.until.data
         return Filters(
             writer=self._writers.get(self.person.data),
-            subject=SERVICE + self.service.data if self.service.data else "",
+            subject=service_subject(self.service.data) if self.service.data else "",
             since=_beginning(since, self._zone) if since else None,
             before=_beginning(until + timedelta(days=1), self._zone) if until else None,
         )

@@ -16,6 +16,7 @@ from domain.errors import NotFoundError
 from domain.outbox import Letter
 from mail.addresses import parse_recipients
 from mail.errors import RuleError
+from mail.signature import below_text
 from models import db
 from models.outbox import OutgoingMessage
 from web.access import signed_in
@@ -31,7 +32,7 @@ blueprint = Blueprint("compose", __name__, url_prefix="/mail")
 @blueprint.route("/new", methods=["GET", "POST"])
 @signed_in
 def new() -> ResponseReturnValue:
-    form = _form({"mailbox": request.args.get("mailbox", type=int)})
+    form = _form(request.args.get("mailbox", type=int))
     if form.validate_on_submit():
         try:
             return _queue(form, _letter(form))
@@ -46,17 +47,15 @@ def reply(message_id: int) -> ResponseReturnValue:
     try:
         opened = messages.find(db.session(), person(), message_id)
     except NotFoundError:
-        if request.method == "GET":
+        if request.method != "POST":
             raise
         return _original_gone()
     draft = replies.reply_to(opened)
     form = _form(
-        {
-            "mailbox": opened.mailbox.id,
-            "to": draft.to,
-            "subject": draft.subject,
-            "text": _introduced(draft, opened.message.received_at),
-        }
+        opened.mailbox.id,
+        below=_introduced(draft, opened.message.received_at),
+        to=draft.to,
+        subject=draft.subject,
     )
     if form.validate_on_submit():
         try:
@@ -94,12 +93,25 @@ def discard(outgoing_id: int) -> ResponseReturnValue:
     return _outbox_changed(_("Discarded."))
 
 
-def _form(prefilled: dict[str, object]) -> ComposeForm:
-    """``mailbox`` chooses among the person's own; any other id chooses nothing."""
-    form = ComposeForm(data={"key": str(uuid.uuid4()), **prefilled})
+def _form(mailbox_id: int | None, *, below: str = "", **prefilled: str) -> ComposeForm:
+    """``mailbox_id`` chooses among the person's own; any other id chooses nothing.
+
+    The text begins with lines to write in, then the signature, then what stands ``below`` it.
+    """
     boxes = mailboxes.senders(db.session(), person())
+    signatures = {box.id: below_text(box.signature) for box in boxes}
+    shown = mailbox_id if mailbox_id in signatures else next(iter(signatures), None)
+    signature = "" if shown is None else signatures[shown]
+    text = "".join(f"\n\n{part}" for part in (signature, below) if part)
+    prefilled |= {"key": str(uuid.uuid4()), "text": text}
+    form = ComposeForm(data={"mailbox": mailbox_id, **prefilled})
     form.mailbox.choices = [
-        SelectChoice(str(box.id), f"{box.sender_name} <{box.address}>") for box in boxes
+        SelectChoice(
+            str(box.id),
+            f"{box.sender_name} <{box.address}>" if box.sender_name else box.address,
+            {"data-signature": signatures[box.id]},
+        )
+        for box in boxes
     ]
     return form
 
@@ -129,7 +141,12 @@ def _original_gone() -> ResponseReturnValue:
     """Moved or deleted elsewhere while the answer was written: what was typed stays."""
     toast(_("The message you answer is no longer here. You can send this as a new one."), "failed")
     action = url_for("compose.new")
-    context = {"form": _form({}), "title": _("New message"), "action": action, **mail_frame()}
+    context = {
+        "form": _form(None),
+        "title": _("New message"),
+        "action": action,
+        **mail_frame(),
+    }
     return page("compose/write.html", 404, **context)
 
 
@@ -147,7 +164,7 @@ def _introduced(draft: replies.Draft, received_at: datetime) -> str:
     """
     written = clock().moment(min(draft.date, received_at))
     said = _("On %(date)s, %(name)s wrote:", date=written, name=draft.author)
-    return f"\n\n{said}\n{draft.quoted}"
+    return f"{said}\n{draft.quoted}"
 
 
 def _window(form: ComposeForm, **context: Any) -> ResponseReturnValue:

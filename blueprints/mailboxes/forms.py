@@ -5,8 +5,8 @@ from flask_babel import gettext
 from flask_babel import lazy_gettext as _
 from wtforms import RadioField, SelectField, StringField
 from wtforms.fields.choices import SelectChoice
+from wtforms.validators import ValidationError
 
-from domain.errors import NotFoundError
 from domain.overview import Choice, Filters
 from web.forms import Form, stripped
 
@@ -16,7 +16,7 @@ OTHER = "other"
 
 
 class FilterForm(Form):
-    """``service`` is the id of a service, or OTHER. Raises NotFoundError when there is no such."""
+    """``service`` is the id of a service, or OTHER."""
 
     class Meta:
         csrf = False  # nothing is changed by it
@@ -36,13 +36,16 @@ class FilterForm(Form):
             *((str(one.id), _title(one)) for one in services),
             (OTHER, gettext("Other")),
         ]
-        if self.service.data not in dict(self.service.choices):
-            raise NotFoundError
         if self.state.data != BROKEN:
             self.state.data = ALL
         self.search.data = self.search.data[:SEARCH_LONGEST]
 
+    def validate_service(self, field: SelectField) -> None:
+        if field.data not in dict(field.choices):
+            raise ValidationError(gettext("This choice is not there any more. Choose another."))
+
     def filters(self) -> Filters:
+        """What a form that is valid asks for."""
         service = self.service.data
         return Filters(
             broken=self.state.data == BROKEN,

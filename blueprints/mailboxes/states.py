@@ -8,24 +8,9 @@ from domain.overview import Line
 from mail.server_errors import Cause
 from models.mailboxes import MailboxState
 from web.cause_words import words
+from web.mailbox_states import names
 
-
-def names() -> dict[MailboxState, str]:
-    """All at once: a page asks for hundreds."""
-    return {
-        MailboxState.CONNECTING: _("connecting"),
-        MailboxState.WORKING: _("working"),
-        MailboxState.UNREACHABLE: _("unreachable"),
-        MailboxState.REMOVING: _("being removed"),
-        MailboxState.DISCONNECTED: _("disconnected"),
-        MailboxState.LOGIN_REFUSED: _("login refused"),
-        MailboxState.APP_PASSWORD_WANTED: _("app password wanted"),
-        MailboxState.CERTIFICATE_REFUSED: _("certificate refused"),
-        MailboxState.OVER_QUOTA: _("full at the server"),
-        MailboxState.SECRET_LOST: _("password cannot be opened"),
-        MailboxState.SERVICE_DELETED: _("service deleted"),
-        MailboxState.MOVED: _("waits for its owner"),
-    }
+__all__ = ["names", "troubles"]
 
 
 def troubles(line: Line) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, request
+from flask import Blueprint, abort, request
 from flask.typing import ResponseReturnValue
 
 from blueprints.mailboxes import states
@@ -14,19 +14,22 @@ from models import db
 from web.access import administrator
 from web.clock import clock
 from web.fragments import fragment, is_fragment, page
+from web.ids import row_id
 from web.viewer import now
 
 blueprint = Blueprint("mailboxes", __name__, url_prefix="/administration/mail/mailboxes")
-
-_DIGITS_MOST = 18  # of an id, and so that it fits into the database's
 
 
 @blueprint.get("/")
 @administrator
 def index() -> ResponseReturnValue:
     """The first mailboxes by person; with a key in ``after``, those that follow it."""
-    asked = _number(request.args.get("service", ""))
+    asked = row_id(request.args.get("service", ""))
     form = FilterForm(overview.choices(db.session(), asked))
+    if not form.validate():
+        if is_fragment():
+            abort(422)  # further rows were asked for; the page around them has the form
+        return page("mailboxes/index.html", 422, form=form, listed=None)
     after = _key(request.args.get("after", ""))
     listed = overview.page(db.session(), form.filters(), now=now(), after=after)
     # What the rows need is found once and not once for each.
@@ -48,15 +51,10 @@ def _key(text: str) -> Key | None:
     if not text:
         return None
     mailbox_id, _dot, name = text.partition(".")
-    if not _number(mailbox_id) or "\0" in name:  # which PostgreSQL would refuse
+    if not row_id(mailbox_id) or "\0" in name:  # which PostgreSQL would refuse
         raise NotFoundError
     return Key(name, int(mailbox_id))
 
 
 def _written(key: Key) -> str:
     return f"{key.id}.{key.name}"
-
-
-def _number(text: str) -> int:
-    """An id as it stands in an address; 0, which no row has, for anything else."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS_MOST else 0

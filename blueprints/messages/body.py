@@ -17,6 +17,8 @@ from web.viewer import person
 # The four kinds of pictures that a browser may show by itself; never SVG, never PDF.
 INLINE_PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _DOWNLOAD_CSP = "default-src 'none'; sandbox"
+# A browser shows a picture that stands alone in a document of its own making, with styles in it.
+_PICTURE_CSP = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 
 
 def frame_answer(opened: Opened) -> Response:
@@ -43,7 +45,7 @@ def part_answer(opened: Opened, path: str) -> Response:
         as_attachment=not inline,
         download_name=part.filename or _("attachment"),
     )
-    return _contained(response)
+    return _contained(response, _PICTURE_CSP if inline else _DOWNLOAD_CSP)
 
 
 def source_answer(opened: Opened) -> Response:
@@ -80,7 +82,7 @@ def _source(opened: Opened) -> bytes:
         raise NotFoundError from error
 
 
-def _contained(response: Response) -> Response:
-    response.headers["Content-Security-Policy"] = _DOWNLOAD_CSP
+def _contained(response: Response, policy: str = _DOWNLOAD_CSP) -> Response:
+    response.headers["Content-Security-Policy"] = policy
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response

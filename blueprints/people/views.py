@@ -68,7 +68,7 @@ def new_link(user_id: int) -> ResponseReturnValue:
 def disable(user_id: int) -> ResponseReturnValue:
     """First what would follow; then the deed."""
     person = people.find(db.session(), user_id)
-    if request.method == "GET":
+    if request.method != "POST":
         return _confirmation(person)
     try:
         people.disable(db.session(), person, author())
@@ -165,7 +165,7 @@ def _confirmation(
 ) -> ResponseReturnValue:
     context: dict[str, Any] = {
         "person": person,
-        "mailboxes": mailboxes.connected(db.session(), person),
+        "mailboxes": mailboxes.senders(db.session(), person),
         "error": error,
     }
     if is_fragment():

@@ -1,4 +1,4 @@
-from blueprints.profile import connecting, mailboxes, notices, views
+from blueprints.profile import connecting, disconnecting, mailboxes, notices, views
 from blueprints.profile.area import blueprint
 
-__all__ = ["blueprint", "connecting", "mailboxes", "notices", "views"]
+__all__ = ["blueprint", "connecting", "disconnecting", "mailboxes", "notices", "views"]

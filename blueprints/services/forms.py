@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 from flask_babel import lazy_gettext as _
 from werkzeug.datastructures import FileStorage
@@ -12,23 +13,25 @@ from wtforms import (
     TextAreaField,
 )
 from wtforms.fields.choices import SelectChoice
-from wtforms.validators import InputRequired, Length, ValidationError
+from wtforms.validators import InputRequired, ValidationError
 
-from domain.services import CA_LONGEST, NAME_LONGEST, ServerSettings, ServiceSettings
-from mail.certificates import pem_of
+from domain import services
+from domain.services import ServiceSettings
+from mail.certificates import PEM_LONGEST, pem_of
 from mail.errors import RuleError
-from mail.server_string import Protocol
+from mail.server_string import Protocol, shown_name
 from models.services import LoginForm, MailService
 from web.forms import Form, stripped
 from web.sentences import sentence
 from web.server_fields import security_field, server_field, server_settings
 
 _ALLOWED = [SelectChoice("yes", _("allowed")), SelectChoice("no", _("not allowed"))]
-_LOGIN_FORMS = [
-    SelectChoice(LoginForm.ADDRESS.name, _("full address")),
-    SelectChoice(LoginForm.LOCAL_PART.name, _("part before @")),
-    SelectChoice(LoginForm.TYPED.name, _("typed by hand")),
-]
+LOGIN_FORMS = {
+    LoginForm.ADDRESS.name: _("full address"),
+    LoginForm.LOCAL_PART.name: _("part before @"),
+    LoginForm.TYPED.name: _("typed by hand"),
+}
+_LOGIN_FORMS = [SelectChoice(name, label) for name, label in LOGIN_FORMS.items()]
 _SEPARATORS = re.compile(r"[\s,;]+")
 
 
@@ -47,10 +50,8 @@ class StandardServiceForm(Form):
 
     def settings_of(self, service: MailService) -> ServiceSettings:
         """What a form that is valid says of a service whose other settings are read-only."""
-        return ServiceSettings(
-            name=service.name,
-            imap=_present(service, Protocol.IMAP),
-            smtp=_present(service, Protocol.SMTP),
+        return replace(
+            services.settings_of(service),
             process_default=self.process_default.data == "yes",
             domains=self.typed_domains,
         )
@@ -65,10 +66,7 @@ class ServiceForm(StandardServiceForm):
 
     name = StringField(
         _("Name"),
-        [
-            InputRequired(_("Type a name, for example the company's.")),
-            Length(max=NAME_LONGEST, message=_("A name has at most 100 characters.")),
-        ],
+        [InputRequired(_("Type a name, for example the company's."))],
         filters=[stripped],
     )
     smtp_server = server_field(Protocol.SMTP, _("SMTP server"))
@@ -95,7 +93,7 @@ class ServiceForm(StandardServiceForm):
         """
         file = self.ca_file.data
         if isinstance(file, FileStorage) and file.filename:
-            self.ca_pem.data = pem_of(file.stream.read(CA_LONGEST + 1))
+            self.ca_pem.data = pem_of(file.stream.read(PEM_LONGEST + 1))
 
     def validate_ca_file(self, _field: FileField) -> None:
         if self.refused_file is not None:
@@ -127,16 +125,6 @@ class OtherForm(Form):
     process_default = RadioField(_("Default for employees"), choices=_ALLOWED, default="yes")
 
 
-class RestoreForm(Form):
-    name = StringField(_("Name"), filters=[stripped])
-
-
-def _present(service: MailService, protocol: Protocol) -> ServerSettings:
-    return ServerSettings(
-        service.address(protocol), service.security(protocol), service.non_standard(protocol)
-    )
-
-
 def of_service(service: MailService) -> dict[str, object]:
     """What the window shows of a service before anything is typed."""
     return {
@@ -151,6 +139,6 @@ def of_service(service: MailService) -> dict[str, object]:
         "imap_login_form": service.imap_login_form.name,
         "smtp_login_form": service.smtp_login_form.name,
         "process_default": "yes" if service.process_default else "no",
-        "domains": ", ".join(service.domains),
+        "domains": ", ".join(map(shown_name, service.domains)),
         "ca_pem": service.ca_pem,
     }

@@ -38,7 +38,7 @@ class ShownService:
     imap: ShownServer
     smtp: ShownServer
     mailboxes: str
-    address: str
+    url: str
     toggle: str
     toggle_label: str
     settings_label: str
@@ -50,7 +50,7 @@ class RowFace:
 
     def __init__(self) -> None:
         self.before = url_for("services.edit", service_id=0).removesuffix("0/edit")
-        self.mailboxes_address = url_for("mailboxes.index") + "?service="
+        self.mailboxes_url = url_for("mailboxes.index") + "?service="
         self.icons = {name: self._icon(name) for name in ("eye", "eye-off", "settings", "trash-2")}
         self.csrf = Markup('<input type="hidden" name="csrf_token" value="{}">').format(
             generate_csrf()
@@ -72,7 +72,7 @@ class RowFace:
             imap=self._server(service, Protocol.IMAP),
             smtp=self._server(service, Protocol.SMTP),
             mailboxes=self._mailboxes(one.mailboxes),
-            address=f"{self.before}{service.id}",
+            url=f"{self.before}{service.id}",
             toggle=verb,
             toggle_label=label % {"name": service.name},
             settings_label=settings % {"name": service.name},

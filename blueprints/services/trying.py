@@ -25,6 +25,7 @@ from web.access import administrator
 from web.connection_steps import shown_steps
 from web.fragments import fragment, is_fragment
 from web.house import ring, tasks
+from web.ids import row_id
 from web.server_fields import server_settings
 from web.viewer import now, person
 
@@ -147,9 +148,7 @@ def _edited() -> MailService | None:
     edited = request.form.get("of", "")
     if not edited:
         return None
-    if not edited.isascii() or not edited.isdigit() or len(edited) > 18:
-        raise NotFoundError
-    return services.find(db.session(), int(edited))
+    return services.find(db.session(), row_id(edited))
 
 
 def _tested(own: ConnectionTest) -> dict[str, Any]:

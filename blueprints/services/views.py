@@ -12,11 +12,13 @@ from blueprints.services.forms import OtherForm
 from blueprints.services.rows import RowFace, shown
 from blueprints.services.window import ask, form_of, refused, saved
 from domain import company, service_deletion, services
+from domain.errors import ConflictError
 from mail.errors import RuleError
 from models import db
 from models.services import MailService
 from web.access import administrator
 from web.fragments import Undo, close_window, fragment, go, is_fragment, page, toast
+from web.ids import row_id
 from web.viewer import author
 
 
@@ -48,10 +50,16 @@ def edit(service_id: int) -> ResponseReturnValue:
     form = form_of(service)
     if not form.validate_on_submit():
         return ask(form, service)
-    if form.version.data != str(service.version):
-        return refused(form, service)
     try:
-        changed = services.edit(db.session(), service, form.settings_of(service), author())
+        changed = services.edit(
+            db.session(),
+            service,
+            form.settings_of(service),
+            author(),
+            version=row_id(form.version.data or ""),
+        )
+    except ConflictError:
+        return refused(form, service)
     except RuleError as error:
         form.refuse(error)
         return ask(form, service)
@@ -84,7 +92,7 @@ def show(service_id: int) -> ResponseReturnValue:
 def delete(service_id: int) -> ResponseReturnValue:
     """First what would follow, with two ways around it; then the deed."""
     service = services.find_additional(db.session(), service_id)
-    if request.method == "GET":
+    if request.method != "POST":
         return _confirmation(service)
     service_deletion.delete(db.session(), service, author())
     db.session.commit()
@@ -93,7 +101,8 @@ def delete(service_id: int) -> ResponseReturnValue:
     if not is_fragment():
         undo = Undo(url_for("services.restore", service_id=service.id), target)
         return go(url_for("services.index"), words, undo)
-    return close_window(fragment("services/_gone.html", service=service), target)
+    gone = services.listed_one(db.session(), service)
+    return close_window(fragment("services/_gone.html", service=service, gone=gone), target)
 
 
 @blueprint.post("/<int:service_id>/move")
@@ -101,7 +110,7 @@ def delete(service_id: int) -> ResponseReturnValue:
 def move(service_id: int) -> ResponseReturnValue:
     """The mailboxes go to another service; this one stays, used by nobody."""
     service = services.find_additional(db.session(), service_id)
-    target = _number(request.form.get("target", ""))
+    target = row_id(request.form.get("target", ""))
     try:
         moved = service_deletion.move(db.session(), service, target, author())
     except RuleError as error:
@@ -132,10 +141,10 @@ def restore(service_id: int) -> ResponseReturnValue:
     try:
         service_deletion.restore(db.session(), service, author(), name=name)
     except RuleError as error:
-        db.session.rollback()
         context: dict[str, Any] = {"service": service, "typed": name, "error": error}
         if is_fragment():
-            return fragment("services/_gone.html", 422, **context)
+            gone = services.listed_one(db.session(), service)
+            return fragment("services/_gone.html", 422, gone=gone, **context)
         rows = service_deletion.deleted(db.session())
         return page("services/deleted.html", 422, listed=rows, **context)
     db.session.commit()
@@ -155,7 +164,7 @@ def set_other() -> ResponseReturnValue:
             allowed=form.allowed.data,
             process_default=form.process_default.data == "yes",
             networks=form.networks.data or "",
-            version=_number(form.version.data or ""),
+            version=row_id(form.version.data or ""),
             by=author(),
         )
     except RuleError as error:
@@ -187,27 +196,26 @@ def _index(status: int = 200, other: OtherForm | None = None) -> ResponseReturnV
 
 def _other_form() -> OtherForm:
     present = company.settings(db.session())
-    shown = {
+    stored = {
         "version": str(present.version),
         "allowed": present.other_allowed,
         "process_default": "yes" if present.other_process_default else "no",
         "networks": ", ".join(present.employee_networks),
     }
-    return OtherForm(formdata=None, data=shown)
+    return OtherForm(formdata=None, data=stored)
 
 
 def _row(service: MailService, words: str, undo: str = "") -> ResponseReturnValue:
     """The row as it is now, with the way back in a toast."""
-    back = Undo(url_for(undo, service_id=service.id), f"#service-{service.id}") if undo else None
+    target = f"#service-{service.id}"
+    back = Undo(url_for(undo, service_id=service.id), target) if undo else None
     if not is_fragment():
         return go(url_for("services.index"), words, back)
     toast(words, undo=back)
     face = RowFace()
     one = face.row(services.listed_one(db.session(), service))
-    response = fragment("services/_row.html", one=one, face=face)
     # It may have been asked for in the window that warns of deleting.
-    response.headers["HX-Trigger"] = "postroom:close-window"
-    return response
+    return close_window(fragment("services/_row.html", one=one, face=face), target)
 
 
 def _confirmation(
@@ -225,8 +233,3 @@ def _confirmation(
         return page("services/delete.html", status, **context)
     part = "services/_affected.html" if "search" in request.args else "services/_delete_window.html"
     return fragment(part, status, **context)
-
-
-def _number(text: str) -> int:
-    """An id as it stands in a form; 0, which no row has, for anything else."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0

@@ -5,8 +5,8 @@ from typing import Any
 from flask import url_for
 from flask.typing import ResponseReturnValue
 
-from blueprints.services.forms import ServiceForm, StandardServiceForm, of_service
-from blueprints.services.rows import shown
+from blueprints.services.forms import LOGIN_FORMS, ServiceForm, StandardServiceForm, of_service
+from blueprints.services.rows import RowFace, ShownService, shown
 from domain import services
 from mail import certificates
 from mail.errors import RuleError
@@ -14,6 +14,7 @@ from models import db
 from models.services import MailService
 from web import changelog_words
 from web.fragments import close_window, fragment, go, is_fragment, page, toast
+from web.ids import row_id
 
 Window = ServiceForm | StandardServiceForm
 
@@ -39,7 +40,14 @@ def ask(
 ) -> ResponseReturnValue:
     """The window with its form, empty, filled in, or with what is wrong at each field."""
     status = status or (422 if form.is_submitted() else 200)
-    context: dict[str, Any] = {"form": form, "service": service, "trusted": _trusted(form), **more}
+    context: dict[str, Any] = {
+        "form": form,
+        "service": service,
+        "standard": _standard(service),
+        "login_forms": LOGIN_FORMS,
+        "trusted": _trusted(form),
+        **more,
+    }
     if is_fragment():
         return fragment("services/_window.html", status, **context)
     return page("services/edit.html", status, **context)
@@ -49,8 +57,7 @@ def refused(form: Window, service: MailService) -> ResponseReturnValue:
     """Somebody saved meanwhile: what they changed is said, what was typed stays, and to save once
     more is to decide knowingly.
     """
-    version = form.version.data or ""
-    since = int(version) if version.isdigit() and len(version) < 10 else service.version
+    since = row_id(form.version.data or "") or service.version
     changes = services.changes_since(db.session(), service, since)
     form.version.data = str(service.version)
     entries = [
@@ -72,6 +79,13 @@ def saved(words: str) -> ResponseReturnValue:
     toast(words)
     rows = shown(services.listed(db.session()))
     return close_window(fragment("services/_list.html", **rows), "#services")
+
+
+def _standard(service: MailService | None) -> ShownService | None:
+    """What stands in the place of the fields of a service whose settings are read-only."""
+    if service is None or not service.standard:
+        return None
+    return RowFace().row(services.listed_one(db.session(), service))
 
 
 def _trusted(form: Window) -> tuple[certificates.CertificateFacts, ...]:

@@ -1,10 +1,15 @@
-"""Every route with the id of a row: its owner gets in, others find nothing, nobody signs in."""
+"""Every route with the id of a row: its owner gets in, others find nothing, nobody signs in.
+
+Ids that stand in a form or behind the question mark: tests/security/test_foreign_ids.py.
+"""
 
 import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import delete, select
@@ -38,7 +43,11 @@ from tests.mailroom import (
 )
 from web.access import Access, mark_of
 
+pytestmark = pytest.mark.security
+
 CHANGES = {"POST", "PUT", "PATCH", "DELETE"}
+LOOKS = {"GET", "HEAD"}
+PLAIN_AND_HTMX: tuple[Mapping[str, str], ...] = ({}, FRAGMENT)
 Value = str | int | uuid.UUID
 
 
@@ -126,6 +135,21 @@ class House:
         self.session.execute(delete(ConnectionTest))
         return self.mailbox.id
 
+    def second_mailbox(self) -> int:
+        """One that stands below another, and is not the default sender."""
+        assert self.mailbox
+        return mailbox_of(self.session, self.owner, f"{uuid.uuid4().hex}@firm.test").id
+
+    def first_of_two_mailboxes(self) -> int:
+        self.second_mailbox()
+        return self.mailbox.id
+
+    def unreachable_mailbox(self) -> int:
+        """The next visit is waited for."""
+        box = self.mailbox
+        box.state, box.next_contact_at = MailboxState.UNREACHABLE, NOW + timedelta(days=3650)
+        return box.id
+
     def deleted_service(self) -> int:
         service = self.session.get_one(MailService, self.service())
         service_deletion.delete(self.session, service, author())
@@ -138,10 +162,16 @@ class House:
         notices.servers_changed(self.session, service, change, NOW)
         return notices.of_person(self.session, self.owner)[-1].id
 
+    def own_search(self) -> uuid.UUID:
+        return self._search_of(self.owner)
+
     def search(self) -> uuid.UUID:
         """Of whoever asks: an administrator."""
         alice = self.session.scalars(select(User).where(User.role == Role.ADMINISTRATOR)).first()
-        row = searching.begin(self.session, alice or self.owner, "firm.test", NOW)
+        return self._search_of(alice or self.owner)
+
+    def _search_of(self, person: User) -> uuid.UUID:
+        row = searching.begin(self.session, person, "firm.test", NOW)
         searching.claim(self.session, row.id)
         searching.finish(self.session, row.id, None)
         return row.uuid
@@ -186,7 +216,14 @@ ROWS_OF: dict[str, dict[str, Callable[[House], Value]]] = {
     "people.make_employee": {"user_id": lambda house: house.person(role=Role.ADMINISTRATOR)},
     "people.delete_mail": {"user_id": House.person_with_mail},
     "profile.agree": {"mailbox_id": House.moved_mailbox},
+    "profile.disconnect": {"mailbox_id": House.second_mailbox},
+    "profile.mailbox": {"mailbox_id": House.second_mailbox},
+    "profile.make_default": {"mailbox_id": House.second_mailbox},
+    "profile.move_down": {"mailbox_id": House.first_of_two_mailboxes},
+    "profile.move_up": {"mailbox_id": House.second_mailbox},
     "profile.new_password": {"mailbox_id": House.contacted_mailbox},
+    "profile.try_now": {"mailbox_id": House.unreachable_mailbox},
+    "profile.watch_search": {"search_uuid": House.own_search},
     "services.hide": {"service_id": lambda house: house.hidden_service(hidden=False)},
     "services.show": {"service_id": lambda house: house.hidden_service(hidden=True)},
     "services.restore": {"service_id": House.deleted_service},
@@ -194,8 +231,10 @@ ROWS_OF: dict[str, dict[str, Callable[[House], Value]]] = {
 }
 # What a form needs to be accepted, and what stands behind the question mark.
 TYPED: dict[str, dict[str, str]] = {
-    "compose.reply": {"key": str(uuid.uuid4()), "to": "carol@firm.test"},
+    "compose.reply": {"key": "", "to": "carol@firm.test"},
     "people.delete_mail": {"login": "bob"},
+    "profile.disconnect": {"mail": "keep"},
+    "profile.mailbox": {"sender_name": "Robert", "process_choice": "ALLOWED"},
     "profile.new_password": {"password": "another one"},
     "services.move": {"target": "1"},
     "services.edit": {
@@ -207,7 +246,16 @@ TYPED: dict[str, dict[str, str]] = {
         "process_default": "yes",
     },
 }
-ASKED = {"messages.older": {"after": "9000000000000000.1"}}
+ASKED = {
+    "messages.older": {"after": "9000000000000000.1"},
+    "profile.agree": {"servers": "imap.firm.test:993 smtp.firm.test:465"},
+}
+
+
+def typed(endpoint: str) -> dict[str, str]:
+    """``key`` is another one each time: the same form is accepted once."""
+    form = TYPED.get(endpoint, {})
+    return form | {"key": str(uuid.uuid4())} if "key" in form else form
 
 
 def routes(app: Flask, mark: Access) -> list[tuple[str, str, Rule]]:
@@ -216,7 +264,7 @@ def routes(app: Flask, mark: Access) -> list[tuple[str, str, Rule]]:
         (rule.endpoint, method, rule)
         for rule in app.url_map.iter_rules()
         if rule.arguments and rule.endpoint != "static" and mark_of(app, rule.endpoint) is mark
-        for method in sorted((rule.methods or set()) & (CHANGES | {"GET"}))
+        for method in sorted((rule.methods or set()) & (CHANGES | LOOKS))
     ]
 
 
@@ -240,7 +288,7 @@ def answers(
     found = {}
     for endpoint, method, rule in routes(house.app, mark):
         target = address(house, rule)
-        data = TYPED.get(endpoint) if method in CHANGES else None
+        data = typed(endpoint) if method in CHANGES else None
         before = dump(house.session)
         answer = client.open(target, method=method, data=data, headers=dict(headers or {}))
         changed = dump(house.session) != before
@@ -255,6 +303,25 @@ def all_are_refused(
     return [cell for cell, answer in found.items() if (answer[0], answer[2]) != (status, False)]
 
 
+def all_are_let_in(found: Mapping[tuple[str, str], tuple[int, str, bool]]) -> None:
+    for (endpoint, method), (status, where, changed) in found.items():
+        assert 200 <= status < 400, (endpoint, method, status)
+        assert not where.startswith("/sign-in"), endpoint
+        assert changed or method in LOOKS, (endpoint, "changed nothing, so it proves nothing")
+        assert not (changed and method in LOOKS), (endpoint, method)
+
+
+def all_lead_to_sign_in(house: House, client: FlaskClient, mark: Access) -> None:
+    found = answers(house, client, mark)
+    # What was typed at length is shown once more instead of being lost on the way.
+    shown_again = {("compose.reply", "POST"), ("services.edit", "POST")} & found.keys()
+    assert all_are_refused(found, 303) == sorted(shown_again)
+    found = {cell: answer for cell, answer in found.items() if cell not in shown_again}
+    found |= answers(house, client, mark, headers=FRAGMENT)
+    assert all_are_refused(found, 401) == []
+    assert all(where.startswith("/sign-in") for _, where, _ in found.values())
+
+
 def test_every_argument_of_a_route_has_a_row_in_this_matrix(app: Flask) -> None:
     for mark in (Access.SIGNED_IN, Access.ADMINISTRATOR):
         found = routes(app, mark)
@@ -266,12 +333,9 @@ def test_every_argument_of_a_route_has_a_row_in_this_matrix(app: Flask) -> None:
 def test_the_owner_gets_in_and_only_a_post_changes_anything(
     app: Flask, session: Session, bob: User, signed_in: SignIn
 ) -> None:
-    found = answers(House(app, session, bob), signed_in(bob), Access.SIGNED_IN)
-    for (endpoint, method), (status, where, changed) in found.items():
-        assert 200 <= status < 400, (endpoint, method, status)
-        assert not where.startswith("/sign-in"), endpoint
-        assert changed or method == "GET", (endpoint, "changed nothing, so it proves nothing")
-        assert not (changed and method == "GET"), endpoint
+    house, client = House(app, session, bob), signed_in(bob)
+    for headers in PLAIN_AND_HTMX:
+        all_are_let_in(answers(house, client, Access.SIGNED_IN, headers=headers))
 
 
 def test_another_employee_finds_nothing_of_it(
@@ -280,7 +344,7 @@ def test_another_employee_finds_nothing_of_it(
     house = House(app, session, bob)
     mailbox_of(session, carol)
     client = signed_in(carol)
-    for headers in ({}, FRAGMENT):
+    for headers in PLAIN_AND_HTMX:
         found = answers(house, client, Access.SIGNED_IN, headers=headers)
         assert all_are_refused(found, 404) == []
 
@@ -291,32 +355,36 @@ def test_an_administrator_finds_nothing_of_it_either(
     house = House(app, session, bob)
     mailbox_of(session, alice)
     client = signed_in(alice)
-    for headers in ({}, FRAGMENT):
+    for headers in PLAIN_AND_HTMX:
         found = answers(house, client, Access.SIGNED_IN, headers=headers)
         assert all_are_refused(found, 404) == []
 
 
 def test_nobody_is_sent_to_sign_in(app: Flask, session: Session, bob: User) -> None:
-    house = House(app, session, bob)
     for mark in (Access.SIGNED_IN, Access.ADMINISTRATOR):
-        found = answers(house, app.test_client(), mark)
-        # What was typed at length is shown once more instead of being lost on the way.
-        shown_again = {("compose.reply", "POST"), ("services.edit", "POST")} & found.keys()
-        assert all_are_refused(found, 303) == sorted(shown_again)
-        found = {cell: answer for cell, answer in found.items() if cell not in shown_again}
-        found |= answers(house, app.test_client(), mark, headers=FRAGMENT)
-        assert all_are_refused(found, 401) == []
-        assert all(where.startswith("/sign-in") for _, where, _ in found.values())
+        all_lead_to_sign_in(House(app, session, bob), app.test_client(), mark)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_whoever_is_disabled_or_signed_out_meanwhile_is_nobody(
+    app: Flask, session: Session, bob: User, carol: User, signed_in: SignIn, role: Role
+) -> None:
+    mailbox_of(session, carol)
+    carols, bobs = signed_in(carol), signed_in(bob)
+    carol.active, carol.role = False, role
+    session.execute(delete(SessionRow).where(SessionRow.user_id == bob.id))
+    session.commit()
+    for mark in (Access.SIGNED_IN, Access.ADMINISTRATOR):
+        for client in (carols, bobs):
+            all_lead_to_sign_in(House(app, session, bob), client, mark)
 
 
 def test_the_administrator_gets_to_what_is_administered(
     app: Flask, session: Session, alice: User, bob: User, signed_in: SignIn
 ) -> None:
-    found = answers(House(app, session, bob), signed_in(alice), Access.ADMINISTRATOR)
-    for (endpoint, method), (status, where, changed) in found.items():
-        assert 200 <= status < 400, (endpoint, method, status)
-        assert not where.startswith("/sign-in"), endpoint
-        assert changed == (method != "GET"), (endpoint, method)
+    house, client = House(app, session, bob), signed_in(alice)
+    for headers in PLAIN_AND_HTMX:
+        all_are_let_in(answers(house, client, Access.ADMINISTRATOR, headers=headers))
 
 
 def test_an_employee_finds_nothing_that_is_administered(
@@ -324,7 +392,7 @@ def test_an_employee_finds_nothing_that_is_administered(
 ) -> None:
     house = House(app, session, bob)
     client = signed_in(carol)
-    for headers in ({}, FRAGMENT):
+    for headers in PLAIN_AND_HTMX:
         found = answers(house, client, Access.ADMINISTRATOR, headers=headers)
         assert all_are_refused(found, 404) == []
 
@@ -335,7 +403,7 @@ def test_a_row_that_does_not_exist_looks_like_somebody_elses(
     house = House(app, session, bob)
     client = signed_in(carol)
     for endpoint, method, rule in routes(app, Access.SIGNED_IN):
-        data = TYPED.get(endpoint) if method in CHANGES else None
+        data = typed(endpoint) if method in CHANGES else None
         real, none = (
             client.open(address(house, rule, missing=missing), method=method, data=data)
             for missing in (False, True)

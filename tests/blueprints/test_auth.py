@@ -101,7 +101,7 @@ def test_the_cookie_of_before_sign_in_is_worth_nothing_after_it(
     assert first is not None
     assert second is not None
     assert (before.value if before else None) != first.value != second.value
-    assert len(session.scalars(select(SessionRow)).all()) == 2
+    assert len(session.scalars(select(SessionRow)).all()) == 1
 
 
 def test_ten_wrong_passwords_close_the_door_for_that_login_for_a_while(

@@ -5,6 +5,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
+from email import message_from_bytes
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,8 +14,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
-from domain import outbox
+from domain import disconnecting, outbox
 from mail.mime.build import build
+from mail.signature import clean_signature
 from mail.smtp import RecipientResult, Reply
 from models import (
     Folder,
@@ -126,7 +128,7 @@ def values(page: str) -> dict[str, str]:
         value = re.search(r' value="([^"]*)"', field[0])
         found[name] = html.unescape(value[1]) if value else ""
     text = re.search(r'<textarea[^>]* name="text"[^>]*>\r?\n?(.*?)</textarea>', form, re.S)
-    chosen = re.search(r'<option selected value="(\d+)"', form)
+    chosen = re.search(r'<option[^>]* selected value="(\d+)"', form)
     assert text is not None
     return found | {"text": html.unescape(text[1]), "mailbox": chosen[1] if chosen else ""}
 
@@ -828,3 +830,87 @@ def test_the_texts_of_what_waits_are_loaded_by_no_page_and_the_rest_by_the_outbo
             assert "count(" in asked
             assert "outgoing_message.text" not in asked
             assert ("outgoing_message.subject" in asked) is shows
+
+
+# Signatures
+
+
+def sign(session: Session, mailbox: Mailbox, signature: str) -> None:
+    mailbox.signature = clean_signature(signature)
+    session.commit()
+
+
+def test_a_new_message_ends_with_the_signature_of_the_mailbox_it_goes_out_of(
+    session: Session, bob: User, mailbox: Mailbox, bobs: FlaskClient
+) -> None:
+    office = mailbox_of(session, bob, "office@firm.test")
+    sign(session, mailbox, "<p>Bob</p>")
+    sign(session, office, "<p>The <b>office</b><br>Firm &amp; Sons</p>")
+    assert values(bobs.get(NEW).text)["text"] == "\n\n-- \nBob"
+    chosen = bobs.get(f"{NEW}?mailbox={office.id}").text
+    assert values(chosen)["text"] == "\n\n-- \nThe office\nFirm & Sons"
+    office.default_sender, mailbox.default_sender = True, False
+    sign(session, mailbox, "")
+    assert values(bobs.get(NEW).text)["text"] == "\n\n-- \nThe office\nFirm & Sons"
+    assert values(bobs.get(f"{NEW}?mailbox={mailbox.id}").text)["text"] == ""
+
+
+def test_each_choice_of_from_carries_its_signature(
+    session: Session, bob: User, mailbox: Mailbox, bobs: FlaskClient
+) -> None:
+    mailbox_of(session, bob, "office@firm.test")
+    mailbox.sender_name = ""
+    sign(session, mailbox, '<p>"Bob" &lt;b&gt;</p><p>Ulm</p>')
+    carried = re.findall(r'<option data-signature="([^"]*)"[^>]*>([^<]*)<', bobs.get(NEW).text)
+    assert [(html.unescape(one), html.unescape(name)) for one, name in carried] == [
+        ('-- \n"Bob" <b>\nUlm', "bob@firm.test"),
+        ("", "Bob <office@firm.test>"),
+    ]
+
+
+def test_in_a_reply_the_signature_stands_above_the_quote(
+    session: Session, mailbox: Mailbox, lunch: Message, bobs: FlaskClient
+) -> None:
+    sign(session, mailbox, "<p>Bob</p>")
+    text = values(bobs.get(f"/mail/messages/{lunch.id}/reply").text)["text"]
+    said = "On 2 March 2026, 08:00, Carol wrote:"
+    assert text == f"\n\n-- \nBob\n\n{said}\n> At noon?"
+    sign(session, mailbox, "")
+    text = values(bobs.get(f"/mail/messages/{lunch.id}/reply").text)["text"]
+    assert text == f"\n\n{said}\n> At noon?"
+
+
+def test_a_reply_keeps_its_mailbox_for_as_long_as_one_can_write_from_it(
+    session: Session, bob: User, mailbox: Mailbox, lunch: Message, bobs: FlaskClient
+) -> None:
+    office = mailbox_of(session, bob, "office@firm.test")
+    office.default_sender, mailbox.default_sender = True, False
+    sign(session, mailbox, "<p>Bob</p>")
+    sign(session, office, "<p>The office</p>")
+    address = f"/mail/messages/{lunch.id}/reply"
+    kept = values(bobs.get(address).text)
+    assert (kept["mailbox"], kept["text"][:10]) == (str(mailbox.id), "\n\n-- \nBob\n")
+    disconnecting.disconnect(session, mailbox, keep_mail=True, now=NOW)
+    session.commit()
+    page = bobs.get(address).text
+    assert "bob@firm.test&gt;</option>" not in page
+    assert values(page)["text"].startswith("\n\n-- \nThe office\n\nOn ")
+
+
+def test_what_was_typed_comes_back_without_a_second_signature(
+    session: Session, mailbox: Mailbox, bobs: FlaskClient, typed: dict[str, str]
+) -> None:
+    sign(session, mailbox, "<p>Bob</p>")
+    for text in ("", "Hello\r\n\r\n-- \r\nBob"):
+        page = bobs.post(NEW, data={**typed, "to": "carol", "text": text}).text
+        assert values(page)["text"].replace("\r", "") == text.replace("\r", "")
+
+
+def test_the_line_before_a_signature_keeps_its_space_on_the_way(
+    session: Session, mailbox: Mailbox, bobs: FlaskClient, typed: dict[str, str]
+) -> None:
+    bobs.post(NEW, data={**typed, "text": "Hello\r\n\r\n-- \r\nBob"})
+    sent = message_from_bytes(build(outbox.outgoing_of(the_message(session))))
+    body = sent.get_payload(decode=True)
+    assert isinstance(body, bytes)
+    assert body.splitlines()[-2:] == [b"-- ", b"Bob"]

@@ -21,7 +21,7 @@ from domain import outbox, services
 from mail.security import Security
 from mail.server_errors import Cause
 from models import Mailbox, MailboxState, MailService, OwnServers, Role, User, db
-from models.mailboxes import sign_in_print
+from models.mailboxes import CONNECTED_WITH, sign_in_print
 from tests.conftest import FRAGMENT, SignIn
 from tests.mailroom import NOW, arrive, inbox_of, letter, mailbox_of, queued, service_of
 
@@ -334,8 +334,19 @@ def test_of_a_long_search_the_beginning_counts(
 
 
 @pytest.mark.parametrize("service", ["999999", "x", "-1", "1.5", "٣", "9" * 40, "007", "0", "None"])
-def test_a_service_that_is_none_is_not_found(client: FlaskClient, service: str) -> None:
-    assert client.get(PAGE, query_string={"service": service}).status_code == 404
+def test_a_service_that_is_not_there_is_refused(
+    client: FlaskClient, bobs: Mailbox, service: str
+) -> None:
+    answer = client.get(PAGE, query_string={"service": service, "search": "bob"})
+    assert answer.status_code == 422
+    assert 'id="service-error"' in answer.text
+    assert "This choice is not there any more. Choose another." in answer.text
+    assert 'value="bob"' in answer.text
+    assert "broken" not in heading(answer.text)
+    assert rows(answer.text) == []
+    answer = client.get(PAGE, query_string={"service": service}, headers=FRAGMENT)
+    assert answer.status_code == 422
+    assert "<form" not in answer.text
 
 
 @pytest.mark.parametrize(
@@ -406,8 +417,8 @@ def generate(
 ) -> Sequence[int]:
     """So many people with a mailbox each, of which every third is in trouble; the services' ids."""
     with sessions.begin() as rows:
-        service_ids = rows.scalars(
-            insert(MailService).returning(MailService.id),
+        firms = rows.scalars(
+            insert(MailService).returning(MailService),
             [_service(numbers.start + number) for number in range(own_services)],
         ).all()
         people = rows.scalars(
@@ -415,11 +426,11 @@ def generate(
             [_person(number) for number in numbers],
         ).all()
         made = [
-            _mailbox(number, person, service_ids[number % own_services])
+            _mailbox(number, person, firms[number % own_services])
             for number, person in zip(numbers, people, strict=True)
         ]
         rows.execute(insert(Mailbox), made)
-    return service_ids
+    return [firm.id for firm in firms]
 
 
 def _service(number: int) -> dict[str, object]:
@@ -444,13 +455,14 @@ def _person(number: int) -> dict[str, object]:
     }
 
 
-def _mailbox(number: int, user_id: int, service_id: int) -> dict[str, object]:
+def _mailbox(number: int, user_id: int, service: MailService) -> dict[str, object]:
     address, password = f"person{number}@firm.test", b"sealed" * 20
+    servers = [getattr(service, name) for name in CONNECTED_WITH]
     trouble = number % 3 == 0
     cause = Cause.LOGIN_REFUSED.value if trouble else ""
     return {
         "user_id": user_id,
-        "service_id": service_id,
+        "service_id": service.id,
         "address": address,
         "login": address,
         "sealed_password": password,
@@ -465,7 +477,7 @@ def _mailbox(number: int, user_id: int, service_id: int) -> dict[str, object]:
         "next_contact_at": NOW,
         "smtp_failures": 3 if trouble else 0,
         "smtp_error_cause": cause,
-        "smtp_refused_with": sign_in_print(service_id, 1, address, "", password),
+        "smtp_refused_with": sign_in_print(service.id, servers, address, "", password),
     }
 
 

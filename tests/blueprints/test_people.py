@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 from domain import people, removal
 from domain.changelog import first_broken
 from models import ChangeLogEntry, Folder, Mailbox, MailboxState, Role, User
+from models.mailboxes import ENDED
 from tests.conftest import FRAGMENT, PASSWORD, SignIn, add, author
 from tests.mailroom import dump, inbox_of, mailbox_of
 
@@ -211,6 +212,24 @@ def test_what_follows_is_said_before_alice_disables_bob_without_javascript(
     toasts = page[page.index('id="toasts"') :]
     assert f'action="{at(bob, "enable")}"' in toasts
     assert "Undo" in toasts
+
+
+@pytest.mark.parametrize("state", ENDED)
+def test_of_a_mailbox_that_was_given_up_nothing_is_said(
+    alices: FlaskClient, session: Session, bob: User, mailbox: Mailbox, state: MailboxState
+) -> None:
+    session.get_one(Mailbox, mailbox.id).state = state
+    session.commit()
+    page = alices.get(at(bob, "disable")).text
+    assert "is signed out everywhere" in page
+    assert "bob@firm.test" not in page
+
+
+def test_whoever_only_asks_for_the_headers_disables_nobody(
+    alices: FlaskClient, session: Session, bob: User
+) -> None:
+    assert alices.head(at(bob, "disable")).status_code == 200
+    assert fresh(session, bob).active
 
 
 def test_alice_disables_bob_in_a_window_and_the_row_is_swapped_with_a_way_back(

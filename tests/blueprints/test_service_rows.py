@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from domain import mailboxes, notices, service_deletion
@@ -164,6 +164,13 @@ def test_before_anything_happens_the_window_names_who_would_stop(
     assert named(session, "Firm mail").deleted_at is None
 
 
+def test_whoever_only_asks_for_the_headers_deletes_nothing(
+    alices: FlaskClient, session: Session, box: Mailbox, firm: MailService
+) -> None:
+    assert alices.head(f"{LIST}{firm.id}/delete").status_code == 200
+    assert named(session, "Firm mail").deleted_at is None
+
+
 def test_the_same_stands_on_a_page_of_its_own(
     alices: FlaskClient, box: Mailbox, firm: MailService
 ) -> None:
@@ -187,6 +194,37 @@ def test_of_many_mailboxes_the_ones_searched_for_are_shown(
     assert "box2@firm.test" not in found
     nothing = alices.get(f"{LIST}{firm.id}/delete?search=%25", headers=FRAGMENT).text
     assert "0 mailboxes match" in nothing
+
+
+def test_people_are_searched_for_in_any_case_by_all_the_words(
+    alices: FlaskClient, session: Session, box: Mailbox, bob: User, carol: User, firm: MailService
+) -> None:
+    bob.name = "Иван Ёлкин"
+    mailbox_of(session, carol)
+    session.commit()
+    for search in ("иван", "ИВАН", "ёлкин иван", "иван firm.test"):
+        found = alices.get(
+            f"{LIST}{firm.id}/delete", query_string={"search": search}, headers=FRAGMENT
+        ).text
+        assert "1 mailbox matches" in found, search
+        assert "bob@firm.test" in found
+    found = alices.get(
+        f"{LIST}{firm.id}/delete", query_string={"search": "иван carol"}, headers=FRAGMENT
+    ).text
+    assert "0 mailboxes match" in found
+
+
+def test_the_row_of_a_deleted_service_says_what_stopped(
+    alices: FlaskClient, session: Session, box: Mailbox, firm: MailService
+) -> None:
+    answer = alices.post(f"{LIST}{firm.id}/delete", headers=FRAGMENT).text
+    assert "Its mailboxes have stopped" in answer
+    alices.post(f"{LIST}{firm.id}/restore", headers=FRAGMENT)
+    session.execute(delete(Mailbox))
+    session.commit()
+    answer = alices.post(f"{LIST}{firm.id}/delete", headers=FRAGMENT).text
+    assert "Firm mail was deleted. No mailbox used it." in answer
+    assert "have stopped" not in answer
 
 
 def test_deleting_leaves_a_row_that_brings_it_back(
@@ -277,11 +315,34 @@ def test_the_same_domain_goes_on_at_once_and_another_waits_for_its_owner(
     bobs = signed_in(bob)
     page = bobs.get("/mail/", follow_redirects=True).text
     assert "imap.gmail.com:993" in page
-    assert f'action="/profile/mail/{box.id}/agree"' in page
-    assert bobs.post(f"/profile/mail/{box.id}/agree").status_code == 303
+    asked = re.search(rf'action="(/profile/mail/{box.id}/agree[^"]*)"', page)
+    assert asked is not None
+    assert bobs.post(asked[1]).status_code == 303
     session.expire_all()
     assert session.get_one(Mailbox, box.id).state is MailboxState.CONNECTING
     assert mailboxes.target(session, box.id, RING) is not None
+
+
+def test_bob_agrees_only_to_the_servers_that_the_page_named(
+    alices: FlaskClient, session: Session, box: Mailbox, firm: MailService, bob: User,
+    signed_in: SignIn,
+) -> None:  # fmt: skip
+    for_gmail, for_yandex = named(session, "gmail.com"), named(session, "yandex.ru")
+    alices.post(f"{LIST}{firm.id}/move", data={"target": for_gmail.id}, headers=FRAGMENT)
+    bobs = signed_in(bob)
+    page = bobs.get("/mail/", follow_redirects=True).text
+    assert "imap.gmail.com:993, smtp.gmail.com:465" in page
+    asked = re.search(rf'action="(/profile/mail/{box.id}/agree[^"]*)"', page)
+    assert asked is not None
+    alices.post(f"{LIST}{for_gmail.id}/move", data={"target": for_yandex.id}, headers=FRAGMENT)
+    session.expire_all()
+    session.get_one(Mailbox, box.id).service = for_yandex
+    session.commit()
+    answer = bobs.post(asked[1], headers=FRAGMENT)
+    assert "has other servers meanwhile. Read them first." in answer.text
+    assert "imap.yandex.ru:993, smtp.yandex.ru:465" in answer.text
+    session.expire_all()
+    assert session.get_one(Mailbox, box.id).state is MailboxState.MOVED
 
 
 def test_moved_within_its_domain_a_mailbox_goes_on(
@@ -315,7 +376,7 @@ def test_deleting_and_restoring_does_not_agree_in_the_owners_place(
     service_deletion.move(session, firm, other.id, author())
     service_deletion.delete(session, other, author())
     states = [box.state]
-    service_deletion.agree(session, box, datetime.now(UTC))
+    service_deletion.agree(session, box, service_deletion.asked_of(box), datetime.now(UTC))
     states.append(box.state)
     service_deletion.restore(session, other, author())
     states.append(box.state)

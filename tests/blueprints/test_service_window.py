@@ -46,6 +46,11 @@ FIRM = {
 OTHER = {"version": "1", "process_default": "yes", "networks": ""}
 
 
+CHOSEN_LOCAL_PART = re.compile(
+    r'<input checked id="[^"]*" name="(\w+_login_form)" type="radio" value="LOCAL_PART">'
+)
+
+
 @pytest.fixture
 def alices(alice: User, signed_in: SignIn) -> FlaskClient:
     return signed_in(alice)
@@ -100,6 +105,49 @@ def test_of_a_standard_service_domains_and_process_default_can_be_set(
     session.expire_all()
     assert (gmail.name, gmail.imap_host) == ("gmail.com", "imap.gmail.com")
     assert (gmail.domains, gmail.process_default) == (["firm.test"], False)
+
+
+def test_what_cannot_be_changed_of_a_standard_service_is_shown(
+    alices: FlaskClient, session: Session
+) -> None:
+    gmail = session.scalars(select(MailService).where(MailService.name == "gmail.com")).one()
+    gmail.imap_login_form, gmail.smtp_login_form = LoginForm.LOCAL_PART, LoginForm.TYPED
+    gmail.smtp_security, gmail.smtp_port = Security.NONE, 25
+    session.commit()
+    for headers in ({}, FRAGMENT):
+        window = alices.get(f"{LIST}{gmail.id}/edit", headers=headers).text
+        facts = re.findall(r"<dt>(.*?)</dt><dd[^>]*>(.*?)</dd>", window, re.S)
+        assert [(name, re.sub(r"<[^>]+>", "", text).strip()) for name, text in facts] == [
+            ("Name", "gmail.com"),
+            ("SMTP", "smtp.gmail.com:25 · None"),
+            ("IMAP", "imap.gmail.com:993 · TLS"),
+            ("Login for IMAP", "part before @"),
+            ("Login for SMTP", "typed by hand"),
+            ("Sign-in", "app password"),
+        ]
+        assert f'<a class="tag" href="{gmail.help_url}"' in window
+        assert 'name="imap_login_form"' not in window
+
+
+def test_domains_stand_in_the_window_in_their_own_letters_and_are_read_back(
+    alices: FlaskClient, session: Session
+) -> None:
+    alices.post(f"{LIST}add", data={**FIRM, "domains": "почта.рф firm.test"})
+    service = own(session)
+    window = alices.get(f"{LIST}{service.id}/edit", headers=FRAGMENT).text
+    assert 'value="почта.рф, firm.test"' in window
+    typed = {**FIRM, "version": "1", "domains": "почта.рф, firm.test"}
+    alices.post(f"{LIST}{service.id}/edit", data=typed)
+    assert own(session).version == 1
+
+
+def test_a_name_that_is_too_long_is_said_at_its_field(
+    alices: FlaskClient, session: Session
+) -> None:
+    answer = alices.post(f"{LIST}add", data={**FIRM, "name": "n" * 101})
+    assert answer.status_code == 422
+    assert "Type a name of 1 to 100 characters." in answer.text
+    assert 'id="name-error"' in answer.text
 
 
 @pytest.mark.parametrize("der", [False, True])
@@ -163,7 +211,7 @@ def test_the_second_to_save_sees_what_the_first_changed_and_may_save_anyway(
 
 def test_a_version_that_is_none_is_no_way_around(alices: FlaskClient, session: Session) -> None:
     alices.post(f"{LIST}add", data=FIRM)
-    for version in ("", "x", "-1", "9" * 30):
+    for version in ("", "x", "-1", "9" * 30, "²", "١", "1²"):
         typed = {**FIRM, "version": version, "name": "Our mail"}
         answer = alices.post(f"{LIST}{own(session).id}/edit", data=typed)
         assert answer.status_code == 409, version
@@ -327,10 +375,30 @@ def test_a_domain_is_looked_for_and_fills_in_the_servers(
     finish(session, found_server(Protocol.IMAP), found_server(Protocol.SMTP))
     answer = alices.get(address, headers=FRAGMENT)
     assert "Found in the DNS records of found.example." in answer.text
-    assert '<hx-partial hx-target="#servers"' in answer.text
+    for swapped in ("imap-server", "smtp-server", "imap-login-form", "smtp-login-form"):
+        assert f'<hx-partial hx-target="#{swapped}" hx-swap="outerHTML">' in answer.text
+        assert answer.text.count(f'id="{swapped}"') == 1
+    assert len(CHOSEN_LOCAL_PART.findall(answer.text)) == 2
     assert 'value="imap.found.example:993"' in answer.text
     assert 'value="smtp.found.example:587"' in answer.text
     assert "hx-trigger" not in answer.text.partition("hx-partial")[0]
+
+
+@pytest.mark.parametrize("protocol", list(Protocol))
+def test_only_what_was_found_takes_the_place_of_what_was_typed(
+    alices: FlaskClient, session: Session, protocol: Protocol
+) -> None:
+    alices.post(f"{LIST}find", data={**FIRM, "find_domain": "found.example"}, headers=FRAGMENT)
+    search = finish(session, found_server(protocol))
+    answer = alices.get(f"{LIST}searches/{search.uuid}", headers=FRAGMENT).text
+    assert f'id="{protocol}-server"' in answer
+    assert CHOSEN_LOCAL_PART.findall(answer) == [f"{protocol}_login_form"]
+    for other in (f'"{protocol.other}_', f"#{protocol.other}-", '"#servers"'):
+        assert other not in answer
+    page = alices.post(f"{LIST}find", data={**FIRM, "look": str(search.uuid)}).text
+    assert f'value="{protocol}.found.example:' in page
+    assert f'value="{FIRM[f"{protocol.other}_server"]}"' in page
+    assert CHOSEN_LOCAL_PART.findall(page) == [f"{protocol}_login_form"]
 
 
 def test_without_javascript_looking_again_fills_in_and_keeps_the_rest(
@@ -494,7 +562,7 @@ def test_a_failed_try_with_other_keeps_the_servers(
         session, test.id, Protocol.IMAP, MailServerError(Step.LOGIN, Cause.LOGIN_REFUSED)
     )
     page = client.get(f"/profile/mail/connect?tried={test.uuid}").text
-    assert '<option value="other" data-domains="" data-login="typed" selected>' in page
+    assert re.search(r'<option value="other"[^>]* selected>', page)
     assert 'value="imap.own.example:993"' in page
 
 

@@ -38,6 +38,8 @@ NO_PAGE = {
     "messages.newer": "fragments, for an open page that polls",
     "messages.part": "a picture or a download",
     "messages.source": "a download",
+    "profile.removing": "fragments, for the list that waits",
+    "profile.watch_search": "fragments, for the form that searches",
     "services.watch_search": "fragments, for the window that searches",
     "services.watch_test": "fragments, for the window that tests",
 }
@@ -187,7 +189,8 @@ def test_what_axe_does_not_see_shows_no_page(
     client, house = signed_in(bob), House(app, session, bob)
     without = [rule for rule in routes(app) if rule.endpoint in NO_PAGE]
     assert {rule.endpoint for rule in without} == NO_PAGE.keys()
-    for rule in without:
+    # A mailbox without folders, as some routes want it, would be the newest for the others.
+    for rule in sorted(without, key=lambda rule: "mailbox_id" in rule.arguments):
         with client.get(visit_of(house, rule).path) as answer:
             assert answer.status_code != HTTPStatus.OK or not is_page(answer.data), rule.endpoint
 

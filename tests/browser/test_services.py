@@ -175,7 +175,7 @@ def test_a_service_is_found_tried_out_and_added(
     expect(window.get_by_label(words.ca)).to_be_focused()
     window.get_by_label(words.ca).fill(firm.ca_pem)
     tries.click()
-    expect(window.get_by_text(words.nobody)).to_be_visible()
+    expect(window.get_by_text(words.nobody)).to_be_in_viewport()
     expect(steps(window, "done")).to_have_count(12)
 
     imap.fill(f"imap.firm.test:{firm.imap_port}")
@@ -186,7 +186,7 @@ def test_a_service_is_found_tried_out_and_added(
     use.click()
     expect(chosen(window, "imap_security")).to_have_value("STARTTLS")
     tries.click()
-    expect(window.get_by_text(words.let_in)).to_be_visible()
+    expect(window.get_by_text(words.let_in)).to_be_in_viewport()
 
     window.get_by_label(words.name).press("Enter")
     expect(window).to_have_count(0)
@@ -209,3 +209,24 @@ def test_what_is_found_nowhere_is_said_and_what_was_typed_stays(
     expect(window.get_by_text("Nothing was found for nowhere.test.")).to_be_visible()
     expect(window.get_by_label("IMAP server")).to_have_value("imap.nowhere.test:993")
     assert "_imaps._tcp.nowhere.test SRV" in name_server.asked
+
+
+def test_only_what_was_found_takes_the_place_of_what_was_typed(
+    enter: Enter, name_server: DnsServer
+) -> None:
+    name_server.add("_imaps._tcp.half.test", "SRV", "0 1 1993 imap.half.test.")
+    page = enter("en-GB")
+    page.get_by_role("link", name="+ Add").click()
+    window = page.get_by_role("dialog")
+    smtp = window.get_by_label("SMTP server")
+    smtp.fill("smtp.half.test:587")
+    window.get_by_text("More", exact=True).click()
+    window.locator("[name=smtp_login_form][value=TYPED]").check()
+    window.locator("[name=imap_login_form][value=LOCAL_PART]").check()
+    window.get_by_label("Domain", exact=True).fill("half.test")
+    window.get_by_role("button", name="Find settings").click()
+    expect(window.get_by_label("IMAP server")).to_have_value("imap.half.test:1993")
+    expect(chosen(window, "imap_login_form")).to_have_value("ADDRESS")
+    expect(smtp).to_have_value("smtp.half.test:587")
+    expect(chosen(window, "smtp_security")).to_have_value("STARTTLS")
+    expect(chosen(window, "smtp_login_form")).to_have_value("TYPED")

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from domain import connecting, disconnecting, mailboxes, removal, service_deletion, services
-from domain.errors import RefusedError
+from domain.errors import NotFoundError, RefusedError
 from models import Mailbox, MailboxState, User
 from models.outbox import OutgoingState
 from tests.conftest import author
@@ -53,6 +53,17 @@ def test_the_password_is_forgotten_and_nothing_is_received_any_more(
     assert mailboxes.target(rows, mailbox.id, RING) is None
     assert mailboxes.due(rows, LATER + timedelta(days=1)) == []
     assert mailboxes.followed(rows, [mailbox.id]) == {}
+
+
+def test_a_password_that_was_being_tried_meanwhile_is_not_kept(
+    rows: Session, mailbox: Mailbox
+) -> None:
+    test = connecting.begin_password(rows, mailbox, "another", ring=RING, now=NOW)
+    assert connecting.claim_test(rows, test.id, RING) is not None
+    disconnecting.disconnect(rows, mailbox, keep_mail=True, now=LATER)
+    with pytest.raises(NotFoundError):
+        connecting.connect(rows, test.id, RING, LATER)
+    assert mailbox.sealed_password == b""
 
 
 def test_its_mail_stays_and_nobody_writes_from_it(

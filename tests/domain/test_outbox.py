@@ -654,7 +654,7 @@ def test_what_smtp_refused_is_let_go_when_something_changes(
     assert state_of(rows, message) is S.HELD
     match change:
         case "service":
-            mailbox.servers.version += 1
+            mailbox.servers.smtp_port += 1000
         case "password":
             mailbox.sealed_password = b"1:another"
         case "login":

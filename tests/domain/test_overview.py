@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
-from domain import mailboxes, outbox, overview, services
+from domain import mailbox_search, mailboxes, outbox, overview, services
 from domain.overview import Choice, Filters, Key, Line, Page
 from domain.services import ServerSettings, ServiceSettings
 from domain.sync import folder as folder_sync
@@ -19,6 +19,7 @@ from mail.server_errors import Cause, MailServerError, Step
 from mail.server_string import ServerAddress
 from mail.smtp import RecipientResult, Reply
 from models import Folder, Mailbox, MailboxState, MailService, OwnServers, Role, User
+from models.mailboxes import ENDED
 from tests.conftest import add, author
 from tests.mailroom import (
     NOW,
@@ -194,9 +195,12 @@ def test_another_login_or_another_server_has_not_refused_anything_yet(
         give_own_servers(rows, mailbox)
     refuse_at_smtp(rows, mailbox)
     assert line(rows).smtp_refuses
-    mailbox.servers.version += 1
+    mailbox.servers.version += 1  # a name, a default or a domain was changed
+    assert line(rows).smtp_refuses
+    mailbox.servers.smtp_port += 1000
     assert (line(rows).smtp_cause, line(rows).smtp_refuses) == ("", False)
-    mailbox.servers.version -= 1
+    mailbox.servers.smtp_port -= 1000
+    assert line(rows).smtp_refuses
     mailbox.smtp_login = "bob"
     assert (line(rows).smtp_cause, line(rows).smtp_refuses) == ("", False)
     assert addresses(rows, Filters(broken=True)) == []
@@ -266,6 +270,22 @@ def test_the_mailboxes_of_one_service_or_of_none_are_found(
     assert addresses(rows, Filters()) == [mailbox.address, own.address, hers.address]
 
 
+@pytest.mark.parametrize("state", ENDED)
+def test_what_was_given_up_uses_no_server_and_is_counted_and_listed_with_none(
+    rows: Session, bob: User, mailbox: Mailbox, state: MailboxState
+) -> None:
+    mailbox.state = state
+    own = mailbox_of(rows, bob, "own@firm.test")
+    give_own_servers(rows, own)
+    own.state = state
+    firm = service_of(rows)
+    assert services.listed_one(rows, firm).mailboxes == 0
+    assert addresses(rows, Filters(service_id=firm.id)) == []
+    assert addresses(rows, Filters(other=True)) == []
+    assert addresses(rows, Filters()) == [mailbox.address, own.address]
+    assert overview.choices(rows, 0) == []
+
+
 def test_filters_hold_together(rows: Session, bob: User, carol: User, mailbox: Mailbox) -> None:
     for person, address, state in (
         (bob, "b@firm.test", MailboxState.MOVED),
@@ -316,7 +336,8 @@ def test_more_mailboxes_than_a_statement_takes_parameters_are_found(
     driver = rows.connection().connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
     driver.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 100)
-    monkeypatch.setattr(overview, "_matching", lambda *_: [*range(-200, 0), mailbox.id])
+    ids = [*range(-200, 0), mailbox.id]
+    monkeypatch.setattr(overview, "matching", lambda *_: mailbox_search.is_one_of(ids))
     assert addresses(rows, Filters(search="bob")) == [mailbox.address]
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -101,14 +102,21 @@ def box(job: Job, bob: User) -> Mailbox:
 
 @pytest.fixture
 def smtp(job: Job, box: Mailbox) -> Iterator[Callable[[Script], ScriptedServer]]:
-    """Puts a server with that script in the place of the firm's SMTP server."""
-    open_ones = []
+    """Puts a server with that script in the place of the firm's SMTP server, or of the one before:
+    at its port, for at another the servers would be others.
+    """
+    open_ones: list[AbstractContextManager[ScriptedServer]] = []
+    port = 0
 
     def put(script: Script) -> ScriptedServer:
-        context = serving(over_tls(script))
+        nonlocal port
+        while open_ones:
+            open_ones.pop().__exit__(None, None, None)
+        context = serving(over_tls(script), port)
         server = context.__enter__()
         open_ones.append(context)
-        at_ports(job, smtp=server.port)
+        port = server.port
+        at_ports(job, smtp=port)
         return server
 
     yield put
@@ -236,7 +244,6 @@ def test_a_refused_password_is_offered_three_times_and_receiving_goes_on(
     before = box.next_contact_at
     smtp(refuses_login)
     send(job, outgoing)
-    service_version = box.servers.version
     for _ in range(2):
         smtp(refuses_login)
         again(job, clock, outgoing)
@@ -245,7 +252,6 @@ def test_a_refused_password_is_offered_three_times_and_receiving_goes_on(
         mailbox = session.get_one(Mailbox, box.id)
         assert (mailbox.state, mailbox.next_contact_at) == (MailboxState.WORKING, before)
         assert (mailbox.smtp_failures, mailbox.smtp_error_cause) == (3, "login_refused")
-        assert mailbox.servers.version == service_version
     fourth = smtp(refuses_login)
     send(job, writes(job, box))
     assert not fourth.called

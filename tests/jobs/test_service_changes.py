@@ -337,7 +337,8 @@ def test_moved_to_another_domain_no_server_there_is_called_before_its_owner_agre
     assert visits.any() == []
 
     with job.step() as session:
-        service_deletion.agree(session, session.get_one(Mailbox, box.id), job.clock())
+        own = session.get_one(Mailbox, box.id)
+        assert service_deletion.agree(session, own, service_deletion.asked_of(own), job.clock())
     second.deliver("bob", letter("There"))
     until(lambda: subjects(job, box) == ["Here", "There"])
     until(lambda: state(job, outgoing) is OutgoingState.SENT)

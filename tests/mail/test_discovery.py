@@ -3,17 +3,21 @@
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from dns import message
 from dns.resolver import Resolver
 
+from mail import discovery
 from mail.connection import Network
 from mail.discovery import _SMTP_HOST_BY_MX, Found, KnownProvider, find_settings
+from mail.discovery import _sources as sources
 from mail.dns_records import RECORDS_MOST, srv_offers
 from mail.errors import RuleError
 from mail.offers import FoundServer, LoginForm, Offer, Source
@@ -74,9 +78,15 @@ class Firm:
     ) -> Found | None:
         self.steps.clear()
         web = replace(self.web.web, seconds=seconds)
-        return find_settings(
-            domain, providers, NETWORK, self.dns.dns(seconds), self.steps.append, web
-        )
+        with mock.patch.object(discovery, "_sources", self._watched):
+            return find_settings(domain, providers, NETWORK, self.dns.dns(seconds), web)
+
+    def _watched(self, *asked: Any) -> dict[Source, Callable[[], Iterable[Offer]]]:
+        def noting(source: Source, ask: Callable[[], Iterable[Offer]]) -> Iterable[Offer]:
+            self.steps.append(source)
+            return ask()
+
+        return {source: partial(noting, source, ask) for source, ask in sources(*asked).items()}
 
     def srv(self, service: str, *records: str) -> None:
         self.dns.add(f"{service}._tcp.firm.test", "SRV", *records)
@@ -184,7 +194,7 @@ def test_a_service_that_is_not_offered_is_not_used(firm: Firm) -> None:
     found = firm.find()
     assert found is not None
     assert places(found.imap) == [("imap.firm.test:143", Security.STARTTLS)]
-    assert found.missing == (SMTP,)
+    assert found.smtp is None
 
 
 def test_the_lowest_priority_and_the_heaviest_weight_come_first(firm: Firm) -> None:
@@ -251,7 +261,8 @@ def test_a_silent_name_server_costs_its_time_and_no_more(firm: Firm) -> None:
     found = firm.find(seconds=0.5)
     assert 0.5 <= time.monotonic() - started < 2
     assert found is not None
-    assert found.missing == ()
+    assert found.imap is not None
+    assert found.smtp is not None
 
 
 def rubbish(query: message.Message) -> bytes:
@@ -384,7 +395,6 @@ def test_a_partial_answer_says_what_is_missing(firm: Firm) -> None:
     found = firm.find()
     assert found is not None
     assert found.imap is None
-    assert found.missing == (IMAP,)
     assert places(found.smtp) == [("smtp.firm.test:465", Security.TLS)]
     assert firm.steps == ALL
 
@@ -548,20 +558,6 @@ def test_what_is_no_domain_is_refused_before_anybody_is_asked(firm: Firm) -> Non
     with pytest.raises(RuleError):
         firm.find(domain="firm")
     assert not firm.steps
-
-
-def test_whoever_watches_may_end_the_search(firm: Firm) -> None:
-    def stop(source: Source) -> None:
-        raise InterruptedError
-
-    with pytest.raises(InterruptedError):
-        find_settings("firm.test", (), NETWORK, firm.dns.dns(), stop, firm.web.web)
-    assert not firm.dns.asked
-
-
-def test_nobody_needs_to_watch(firm: Firm) -> None:
-    says(firm)
-    assert find_settings("firm.test", (), NETWORK, firm.dns.dns()) is not None
 
 
 def test_a_web_server_that_never_ends_gives_nothing(firm: Firm) -> None:

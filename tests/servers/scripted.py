@@ -144,9 +144,9 @@ Script = Callable[[Talk], object]
 class ScriptedServer:
     """Takes one connection. What it heard is known when that has ended."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, port: int = 0) -> None:
         self._script = script
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
         self._talk: Talk | None = None
         self._failure: BaseException | None = None
@@ -217,8 +217,9 @@ class ScriptedServer:
 
 
 @contextmanager
-def serving(script: Script) -> Iterator[ScriptedServer]:
-    server = ScriptedServer(script)
+def serving(script: Script, port: int = 0) -> Iterator[ScriptedServer]:
+    """At a port that is free, or that a server which was closed had."""
+    server = ScriptedServer(script, port)
     try:
         yield server
     finally:
