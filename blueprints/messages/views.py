@@ -1,6 +1,7 @@
 """Mail: folders, lists, messages. No page here waits for a mail server."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,8 @@ from flask.typing import ResponseReturnValue
 
 from blueprints.messages.body import frame_answer, part_answer, source_answer
 from blueprints.messages.rows import row_face
-from domain import mailboxes, messages
+from domain import announcing, mailboxes, messages
+from domain.announcing import Announced
 from domain.errors import NotFoundError
 from domain.messages import Key, Opened, Page
 from domain.sync import changes
@@ -19,7 +21,7 @@ from web.access import signed_in
 from web.fragments import fragment, go, is_fragment, page
 from web.house import tasks
 from web.mail_frame import mail_frame, shown_version
-from web.viewer import person
+from web.viewer import now, person
 
 blueprint = Blueprint("messages", __name__, url_prefix="/mail")
 
@@ -123,11 +125,19 @@ def newer() -> ResponseReturnValue:
     if own is None:
         if request.args.get("folder"):  # removed at the server
             return go(url_for("messages.index"))
-        return fragment("messages/_changes.html", **mail_frame())
+        return fragment("messages/_changes.html", arrived=_arrived(), **mail_frame())
     listed = _as_far_as(own, request.args.get("until", ""))
     opened = _row_id("opened")
     shown = {**_list(own, listed, opened=opened), "gone": bool(opened) and not _is_there(opened)}
-    return fragment("messages/_changes.html", **mail_frame(own), **shown)
+    return fragment("messages/_changes.html", arrived=_arrived(), **mail_frame(own), **shown)
+
+
+def _arrived() -> Sequence[Announced]:
+    """What the page was not told of yet; one that names nothing is told nothing."""
+    after = request.args.get("announced", "")
+    if not _ROW_ID.fullmatch(after):
+        return ()
+    return announcing.arrived(db.session(), person(), int(after), now())
 
 
 def _list(own: Folder, listed: Page | None = None, *, opened: int = 0) -> dict[str, Any]:

@@ -95,6 +95,7 @@ NOBODYS = {
     "search": "what is typed",
     "address": "what is typed",
     "servers": "what the page named, to compare",
+    "announced": "a number to compare",
     "do": "which button was pressed",
     "form": "which page shows the steps",
 }
