@@ -186,7 +186,9 @@ def begin_try(
 def _begin(session: Session, test: ConnectionTest, password: str, ring: KeyRing) -> ConnectionTest:
     window = "test_" if test.purpose is ConnectionPurpose.TRY else ""
     _refuse_many(session, test, f"{window}password")
-    typed = (("login", test.login), ("smtp_login", test.smtp_login), ("password", password))
+    # The window has one field for both logins.
+    smtp_login = "login" if window else "smtp_login"
+    typed = (("login", test.login), (smtp_login, test.smtp_login), ("password", password))
     for field, text in typed:
         if not is_one_line(text):
             raise RefusedError(window + field, "not_one_line")

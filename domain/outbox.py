@@ -378,16 +378,20 @@ def note_trouble(
     words: str,
     permanent: bool,
     now: datetime,
+    signed_in_with: str | None = None,
 ) -> None:
     """The server could not be talked to, or refused everything; by how far we had come.
 
-    Raises ConflictError when the claim was lost: what another worker did stays.
+    ``signed_in_with`` is the print of how (``Mailbox.sign_in_print``): what servers said that the
+    mailbox has no more is not held against those it has now. Raises ConflictError when the claim
+    was lost: what another worker did stays.
     """
     message = _claimed(
         session, outgoing_id, worker, OutgoingState.CLAIMED, OutgoingState.DATA_STARTED
     )
     if cause in _LOGIN_REFUSED:
-        _count_refusal(message.mailbox, cause)
+        if signed_in_with in (None, message.mailbox.sign_in_print):
+            _count_refusal(message.mailbox, cause)
     elif cause == Cause.REFUSED:
         _count_no_refusal(message.mailbox)
     if message.state is OutgoingState.DATA_STARTED:

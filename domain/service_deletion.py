@@ -124,6 +124,7 @@ def restore(session: Session, service: MailService, by: Author, *, name: str = "
     if name != service.name:
         changes["name"] = (service.name, name)
         service.name, service.name_key = name, name.casefold()
+        service.version += 1
     service.deleted_at = None
     back = _of(session, service)
     for mailbox in back:

@@ -65,7 +65,8 @@ def fetch(url: str, network: Network, web: Web) -> bytes | None:
             if isinstance(answer, bytes):
                 return answer
             place = place.redirected(answer, web)
-    except (_UnusableError, MailServerError, HTTPException, OSError):
+    # ValueError: a chunk of a negative length is one to http.client.
+    except (_UnusableError, MailServerError, HTTPException, OSError, ValueError):
         return None
     return None
 

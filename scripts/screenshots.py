@@ -172,9 +172,10 @@ def _refused_connection(page: Page) -> str:
     page.select_option("#service", label="Firm mail")
     page.fill("#login", "someone.else")
     page.fill("#password", "not this one")
-    page.click("main form button[type=submit]")
+    with page.expect_request("**/profile/mail/connect/*") as polled:
+        page.click("main form .btn-primary[type=submit]")
     page.locator("[role=alert]").wait_for()
-    return page.url
+    return polled.value.url.partition("?")[0]
 
 
 def _undeliverable_message(page: Page) -> None:

@@ -108,7 +108,8 @@ def _begin(form: Window, service: MailService | None) -> ConnectionTest | None:
     servers: MailService | OwnServers
     if isinstance(form, ServiceForm):
         names = [f"{one.value}_{kind}" for one in Protocol for kind in ("server", "security")]
-        if not all([form[name].validate(form) for name in (*names, "ca_file")]):  # noqa: C419 - each
+        names += ["ca_file", "imap_login_form", "smtp_login_form"]
+        if not all([form[name].validate(form) for name in names]):  # noqa: C419 - each
             return None
         servers = services.own_servers(
             server_settings(form, Protocol.IMAP),

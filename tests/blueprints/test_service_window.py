@@ -289,6 +289,14 @@ def test_without_javascript_the_whole_form_travels_with_each_look(
         ({"smtp_security": "STARTTLS"}, "smtp_security"),
         ({"test_login": "bob"}, "test_password"),
         ({"test_password": "secret"}, "test_login"),
+        (
+            {
+                "imap_login_form": "LOCAL_PART",
+                "test_login": "bob@fi\x01rm",
+                "test_password": "secret",
+            },
+            "test_login",
+        ),
     ],
 )
 def test_what_the_test_needs_is_asked_for_at_its_field(
@@ -625,3 +633,12 @@ def test_a_password_that_is_refused_leaves_the_old_one(
     assert f"/profile/mail/{box.id}/password" in page
     session.expire_all()
     assert (box.sealed_password, newest_test(session).sealed_password) == (before, b"")
+
+
+@pytest.mark.parametrize("name", ["imap_login_form", "smtp_login_form"])
+def test_a_login_form_that_does_not_exist_begins_no_test(
+    alices: FlaskClient, session: Session, name: str
+) -> None:
+    answer = alices.post(f"{LIST}test", data={**FIRM, name: "BOGUS"})
+    assert answer.status_code == 422
+    assert session.scalar(select(ConnectionTest)) is None

@@ -1,6 +1,8 @@
 """*Demo*: what each person finds there."""
 
+import html
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +11,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from models import User
-from tests.conftest import SignIn
+from tests.conftest import PASSWORD, SignIn
 
 SHOWN = {
-    "people": [{"name": "Bob", "login": "bob", "password": "x", "administrator": False}],
+    "people": [{"name": "Bob", "login": "bob", "password": PASSWORD, "administrator": False}],
     "mailbox": {"address": "office@firm.test", "password": "x", "service": "Firm mail"},
 }
 ADMINISTRATION = ('href="/administration/mail/services/"', 'href="/administration/people/"')
@@ -46,3 +48,20 @@ def test_who_is_no_administrator_reads_of_it_without_links(
         assert "Service settings: the mail services" in page
         assert "People: add somebody" in page
         assert 'href="/mail/new"' in page
+
+
+def test_whoever_tries_it_comes_in_with_one_click(bob: User, client: FlaskClient) -> None:
+    page = client.get("/sign-in").text
+    form = page.partition('aria-label="Sign in as Bob"')[0].rpartition("<form")[2]
+    typed = dict(re.findall(r'name="(login|password)" value="([^"]*)"', form))
+    assert client.post("/sign-in", data=typed).status_code == 303
+    assert "Bob" in client.get("/profile/").text
+
+
+def test_the_mailbox_that_waits_is_connected_with_its_password_alone(
+    bob: User, signed_in: SignIn
+) -> None:
+    client = signed_in(bob)
+    link = re.search(r'href="(/profile/mail/connect[^"]*)"', content(client))
+    assert link is not None
+    assert 'value="office@firm.test"' in client.get(html.unescape(link[1])).text

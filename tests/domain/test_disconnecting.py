@@ -159,3 +159,13 @@ def test_the_default_sender_is_the_chosen_one_or_else_the_first(
     disconnecting.disconnect(rows, mailbox, keep_mail=True, now=NOW)
     assert mailboxes.senders(rows, bob) == [second]
     assert connected_again(rows, bob, "bob@firm.test").default_sender is False
+
+
+def test_a_service_that_comes_back_under_another_name_is_another_version_of_itself(
+    rows: Session, mailbox: Mailbox
+) -> None:
+    service = service_of(rows)
+    version = service.version
+    service_deletion.delete(rows, service, author())
+    service_deletion.restore(rows, service, author(), name="Firm mail again")
+    assert service.version > version

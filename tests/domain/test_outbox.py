@@ -469,6 +469,25 @@ def test_after_two_days_without_a_connection_it_has_failed_too(
     assert message.cause == "closed"
 
 
+def test_what_former_servers_refused_is_not_held_against_the_present_ones(
+    rows: Session, mailbox: Mailbox
+) -> None:
+    message = queued(rows, mailbox, CAROL)
+    for signed_in_with in ("former", mailbox.sign_in_print):
+        assert outbox.claim(rows, message.id, HERE, NOW + DAY) is not None
+        outbox.note_trouble(
+            rows,
+            message.id,
+            HERE,
+            cause="login_refused",
+            words="",
+            permanent=False,
+            now=NOW,
+            signed_in_with=signed_in_with,
+        )
+        assert mailbox.smtp_failures == (signed_in_with != "former")
+
+
 def test_a_permanent_refusal_is_shown_at_once_in_the_servers_words(
     rows: Session, mailbox: Mailbox, bob: User
 ) -> None:

@@ -340,6 +340,7 @@ def test_the_ways_in_which_a_file_is_sent(script: Script) -> None:
     [
         said("HTTP/1.1 200 OK", "Content-Encoding: gzip", "Content-Length: 4", body=b"file"),
         said("HTTP/1.1 200 OK", "Transfer-Encoding: chunked", body=b"x\r\nfile"),
+        said("HTTP/1.1 200 OK", "Transfer-Encoding: chunked", body=b"-5\r\nfile\r\n0\r\n\r\n"),
         said_and_closed("HTTP/1.1 200 OK", "Content-Length: 5", body=b"file"),
         said("220 smtp.firm.test ESMTP"),
         said("HTTP/1.1 999999 OK", body=b"file"),
