@@ -443,7 +443,7 @@ def test_a_mailbox_that_was_moved_works_again_when_its_owner_agrees(
 ) -> None:
     with works():
         move(job, firm_service, add(job, settings_at(second, FAR, name="Far")))
-        server = f"imap.{FAR}:{second.imaps_port}"
+        server = f"imap.{FAR}:{second.imaps_port}, smtp.{FAR}:{second.smtps_port}"
         notice = says(
             bobs,
             "An administrator moved bob@firm.test to other servers: it works again once you agree "

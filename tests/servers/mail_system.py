@@ -14,10 +14,12 @@ import socket
 import subprocess
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from demo.certificates import company_certificates
 from scripts.house import until_listening
+from tests.waiting import until
 
 DOMAIN = "firm.test"
 PEOPLE = ("alice", "bob", "carol")
@@ -234,10 +236,14 @@ class MailSystem:
         return [path.read_bytes() for path in sorted(found, key=lambda path: path.name)]
 
     def deliver(self, login: str, *sources: bytes) -> None:
-        """Puts messages into a person's inbox as Postfix does, by LMTP (RFC 2033)."""
+        """Puts messages into a person's inbox as Postfix does, by LMTP (RFC 2033).
+
+        What is refused for now is tried again, as Postfix would: a session that ends while the
+        mail of the test before is removed makes Dovecot say so.
+        """
         with smtplib.LMTP("127.0.0.1", self.lmtp_port, timeout=SECONDS) as lmtp:
             for raw in sources:
-                lmtp.sendmail("outside@elsewhere.test", [f"{login}@{DOMAIN}"], raw)
+                until(partial(_is_taken, lmtp, f"{login}@{DOMAIN}", raw))
 
     def doveadm(self, *command: str) -> None:
         self._call("doveadm", "-c", str(self.folder / "etc/dovecot.conf"), *command)
@@ -278,3 +284,14 @@ def _stop(pid_file: Path) -> None:
         while time.monotonic() < deadline:
             os.kill(pid, 0)
             time.sleep(0.02)
+
+
+def _is_taken(lmtp: smtplib.LMTP, recipient: str, raw: bytes) -> bool:
+    """Raises SMTPException for what is refused for good."""
+    try:
+        lmtp.sendmail("outside@elsewhere.test", [recipient], raw)
+    except smtplib.SMTPDataError as error:
+        if error.smtp_code >= 500:
+            raise
+        return False
+    return True
