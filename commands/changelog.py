@@ -4,8 +4,8 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
+from commands.console import database
 from domain.changelog import ends_as_written, first_broken
-from models import db
 
 group = AppGroup("changelog", help="The log of what administrators changed.")
 
@@ -18,13 +18,15 @@ def install(app: Flask) -> None:
 def verify() -> None:
     """Fails when an entry was altered, put in or taken out, the newest ones too."""
     key = current_app.extensions["postroom_keys"].change_log
-    broken = first_broken(db.session(), key)
+    with database() as session:
+        broken = first_broken(session, key)
+        ends = ends_as_written(session, key)
     if broken is not None:
         raise click.ClickException(
             f"The change log was altered: entry {broken} does not follow from the one before it. "
             "Either it was changed, or an entry before it was put in or taken out."
         )
-    if not ends_as_written(db.session(), key):
+    if not ends:
         raise click.ClickException(
             "The change log was altered: its end is not the one that was written. The newest "
             "entries were cut off, or the record of how many there are was changed."

@@ -13,12 +13,10 @@ from flask.cli import AppGroup
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from commands.services import NO_DATABASE
-from domain import health, key_rotation
-from domain.changelog import Author
+from commands.console import console, database
+from domain import key_rotation
 from domain.key_rotation import SEALED, LostKey, SealedColumn
 from domain.secrets import KeyRing
-from jobs.vital_signs import newest_migration
 from keys import add_ring_key, load_ring, ring_file
 from models import db
 from models.base import session_factory
@@ -46,7 +44,9 @@ def rotate(context: click.Context) -> None:
     """
     settings: Settings = current_app.extensions["postroom_settings"]
     folder, sessions = settings.keys_folder, session_factory(db.engine)
-    with _database():
+    with database():
+        pass  # there is one: else no key is made
+    with _resumable():
         ring, older, is_new = _newest_key(folder)
         resealed = _reseal_all(sessions, ring, older)
         with Session(db.engine) as session:
@@ -58,13 +58,9 @@ def rotate(context: click.Context) -> None:
 
 
 @contextmanager
-def _database() -> Iterator[None]:
-    """Raises ClickException where there is none, or somebody else writes for too long."""
-    newest = newest_migration(Path(current_app.root_path) / "migrations")
+def _resumable() -> Iterator[None]:
+    """Raises ClickException when somebody else writes for too long."""
     try:
-        with Session(db.engine) as session:
-            if health.database(session, newest, thorough=False).problem:
-                raise click.ClickException(f"{NO_DATABASE} No key was made.")
         yield
     except OperationalError as error:
         raise click.ClickException(
@@ -87,7 +83,7 @@ def _newest_key(folder: Path) -> tuple[KeyRing, set[str], bool]:
 
 def _reseal_all(sessions: sessionmaker[Session], ring: KeyRing, older: set[str]) -> Counter[str]:
     """How many rows of each table were sealed anew. Passes over all until one finds nothing."""
-    by, done = _console(), Counter[str]()
+    by, done = console(), Counter[str]()
     with sessions.begin() as session:
         key_rotation.begin(session, ring, older, by)
         key_rotation.heal(session, ring, by.now)
@@ -112,11 +108,6 @@ def _pass(sessions: sessionmaker[Session], ring: KeyRing, one: SealedColumn) -> 
 
 def _table(one: SealedColumn) -> str:
     return one.model.__tablename__
-
-
-def _console() -> Author:
-    key = current_app.extensions["postroom_keys"].change_log
-    return Author(name="", user_id=None, now=datetime.now(UTC), key=key)
 
 
 def _said(

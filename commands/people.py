@@ -4,10 +4,9 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
-from commands.console import console
+from commands.console import console, database
 from domain import people
 from domain.errors import NotFoundError
-from models import db
 from models.people import User
 from settings import Settings
 
@@ -22,7 +21,8 @@ def install(app: Flask) -> None:
 @group.command("list")
 def list_people() -> None:
     """Login, name, role and state of everyone."""
-    rows = [_HEADINGS, *map(_row, people.everyone(db.session()))]
+    with database() as session:
+        rows = [_HEADINGS, *map(_row, people.everyone(session))]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
     for row in rows:
         cells = (text.ljust(width) for text, width in zip(row, widths, strict=True))
@@ -33,16 +33,17 @@ def list_people() -> None:
 @click.argument("login")
 def reset(login: str) -> None:
     """Prints a one-time link for LOGIN, and enables the person if need be."""
-    db.session().info["writing"] = True
-    try:
-        person = people.find_by_login(db.session(), login)
-    except NotFoundError:
-        raise click.ClickException(
-            f"Nobody has the login {login}. `flask people list` shows who there is."
-        ) from None
-    token = people.reset(db.session(), person, console())
-    db.session.commit()
-    click.echo(f"{person.name} chooses a new password at")
+    with database(writing=True) as session:
+        try:
+            person = people.find_by_login(session, login)
+        except NotFoundError:
+            raise click.ClickException(
+                f"Nobody has the login {login}. `flask people list` shows who there is."
+            ) from None
+        token = people.reset(session, person, console())
+        name = person.name
+        session.commit()
+    click.echo(f"{name} chooses a new password at")
     click.echo(_address(token))
     click.echo(f"The link works once, for {people.LINK_LASTS.days} days.")
 

@@ -11,32 +11,26 @@ from pathlib import Path
 from typing import Any
 
 import click
-from flask import Flask, current_app
+from flask import Flask
 from flask.cli import AppGroup
 from flask_babel import force_locale
 from sqlalchemy import create_engine
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from commands.console import console
-from domain import health, service_files, service_import, services
+from commands.console import console, database, is_there
+from domain import service_files, service_import, services
 from domain.errors import RefusedError
 from domain.service_files import FILE_LONGEST
 from domain.service_import import Counts, Row
 from domain.services import Listed
-from jobs.vital_signs import newest_migration
 from mail.errors import RuleError
 from mail.security import Security
 from mail.server_errors import clean_words
 from mail.server_string import Protocol
-from models import Base, db
+from models import Base
 from web.sentences import sentence
 
 STANDARD_INPUT = "-"
-NO_DATABASE = (
-    "There is no database of this version here. `make run` makes it or brings it up to date;"
-    " `flask --app commands.doctor doctor` says what else may be wrong."
-)
 _HEAD = ("GROUP", "NAME", "SMTP", "IMAP", "SECURITY", "MAILBOXES", "HIDDEN")
 _SECURITY = {Security.NONE: "None", Security.STARTTLS: "STARTTLS", Security.TLS: "TLS"}
 _as_json = click.option("--json", "as_json", is_flag=True, help="Prints JSON, for programs.")
@@ -52,7 +46,7 @@ def install(app: Flask) -> None:
 @_as_json
 def list_services(*, as_json: bool) -> None:
     """Every service that is not deleted, in the order of the page."""
-    with _database() as session:
+    with database() as session:
         listed = services.listed(session)
         if as_json:
             _print(json.dumps([_listed(one) for one in listed], ensure_ascii=False, indent=2))
@@ -64,7 +58,7 @@ def list_services(*, as_json: bool) -> None:
 @click.option("--format", "kind", type=click.Choice(["csv", "json"]), default="json")
 def export_services(*, kind: str) -> None:
     """Prints them as a file that can be imported: JSON holds every field, CSV the servers."""
-    with _database() as session:
+    with database() as session:
         found = [one.service for one in services.listed(session)]
         written = service_files.csv_of(found) if kind == "csv" else service_files.json_of(found)
         _print(written.removesuffix("\n"))
@@ -95,8 +89,8 @@ def _import(file: str, *, dry_run: bool) -> tuple[Sequence[Row], Counts | None]:
         records = service_files.read(_content(file), file)
     except RefusedError as error:
         return [Row(0, fault=error)], None
-    nothing_yet = dry_run and not _is_there()
-    with _nothing_yet() if nothing_yet else _database(writing=not dry_run) as session:
+    nothing_yet = dry_run and not is_there()
+    with _nothing_yet() if nothing_yet else database(writing=not dry_run) as session:
         rows = service_import.check(session, records)
         if dry_run or any(row.fault for row in rows):
             return rows, None
@@ -120,34 +114,6 @@ def _content(file: str) -> bytes:
 
 def _source(file: str) -> str:
     return "standard input" if file == STANDARD_INPUT else clean_words(Path(file).name)
-
-
-def _is_there() -> bool:
-    """Without a look into it: to connect would make the file."""
-    file = Path(db.engine.url.database or "")
-    return file.is_file() and file.stat().st_size > 0
-
-
-@contextmanager
-def _database(*, writing: bool = False) -> Iterator[Session]:
-    """A transaction that ends with the command. Raises ClickException where there can be none."""
-    if not _is_there():
-        raise click.ClickException(NO_DATABASE)
-    session = db.session()
-    if writing:
-        session.info["writing"] = True
-    newest = newest_migration(Path(current_app.root_path) / "migrations")
-    try:
-        if health.database(session, newest, thorough=False).problem:
-            raise click.ClickException(NO_DATABASE)
-        yield session
-    except SQLAlchemyError as error:
-        words = getattr(error, "orig", None) or error
-        raise click.ClickException(
-            f"The database cannot be used ({words}). Nothing was changed."
-        ) from error
-    finally:
-        db.session.remove()
 
 
 @contextmanager

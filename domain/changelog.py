@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -35,7 +36,16 @@ _COLUMNS = (
 _NEWEST_FIRST = cast(Select[Any], select(*_COLUMNS)).order_by(
     ChangeLogEntry.at.desc(), ChangeLogEntry.id.desc()
 )
-_IN_CHAIN = cast(Select[Any], select(*_COLUMNS, ChangeLogEntry.mac)).order_by(ChangeLogEntry.id)
+_IN_CHAIN = (
+    cast(
+        Select[Any],
+        select(
+            *_COLUMNS, ChangeLogEntry.mac, ChangeLogEntry.author_id, User.name.label("person_name")
+        ),
+    )
+    .outerjoin(User, User.id == ChangeLogEntry.author_id)
+    .order_by(ChangeLogEntry.id)
+)
 
 
 @dataclass(frozen=True)
@@ -85,14 +95,19 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """``more`` says whether older entries follow; ``last`` is the key to go on after."""
+    """``more`` says whether older entries follow; ``last`` is the key to go on after.
+
+    Of ``unreadable`` ids the row has nothing but the id: somebody wrote into it past the product.
+    """
 
     rows: Sequence[Row[Any]]
     more: bool
+    unreadable: frozenset[int] = frozenset()
 
     @property
     def last(self) -> Key | None:
-        return Key(self.rows[-1].at, self.rows[-1].id) if self.rows else None
+        placed = [row for row in self.rows if _has_place(row)]
+        return Key(placed[-1].at, placed[-1].id) if placed else None
 
 
 def service_subject(service_id: int | str) -> str:
@@ -131,8 +146,40 @@ def record(
 def page(session: Session, filters: Filters, *, after: Key | None = None, most: int = PAGE) -> Page:
     """The next entries, read along an index: the cost does not grow with the log."""
     wanted = _NEWEST_FIRST.where(*_conditions(filters, after)).limit(most + 1)
-    found = session.execute(wanted).all()
-    return Page(found[:most], more=len(found) > most)
+    try:
+        found = session.execute(wanted).all()
+    except _UNREADABLE:
+        ids = session.execute(wanted.with_only_columns(ChangeLogEntry.id)).all()
+        found = [_row(session, one) for one in ids]
+    more, found = len(found) > most, found[:most]
+    unreadable = frozenset(row.id for row in found if not _is_readable(row))
+    more = more and any(map(_has_place, found))
+    while more and not _has_place(found[-1]):
+        found = found[:-1]  # the next page goes on after a place, and begins with these
+    return Page(found, more=more, unreadable=unreadable)
+
+
+def _row(session: Session, only_id: Row[Any]) -> Row[Any]:
+    """The whole row, or as much of it as can be read."""
+    for columns in (_COLUMNS, (ChangeLogEntry.id, ChangeLogEntry.at)):
+        wanted = cast(Select[Any], select(*columns)).where(ChangeLogEntry.id == only_id.id)
+        with suppress(*_UNREADABLE):
+            return session.execute(wanted).one()
+    return only_id
+
+
+def _has_place(row: Row[Any]) -> bool:
+    return isinstance(getattr(row, "at", None), datetime)
+
+
+def _is_readable(row: Row[Any]) -> bool:
+    """Whether it is whole and each change is a pair, as ``record`` writes them."""
+    changes = getattr(row, "changes", None)
+    return (
+        isinstance(changes, dict)
+        and _has_place(row)
+        and all(isinstance(pair, list) and len(pair) == 2 for pair in changes.values())
+    )
 
 
 def writers(session: Session) -> list[Writer]:
@@ -244,6 +291,10 @@ def _chain(session: Session) -> Iterator[tuple[int, Row[Any] | None]]:
 
 
 def _follows(entry: Row[Any], previous: str, key: bytes) -> bool:
+    # The code does not cover the author's id, but nobody is ever renamed: it has to be the id of
+    # somebody of that name. Of NULL nothing can be said, for people are removed.
+    if entry.author_id is not None and entry.person_name != entry.author_name:
+        return False
     try:
         return hmac.compare_digest(entry.mac.encode(), _mac(key, previous, entry).encode())
     except (ValueError, TypeError, AttributeError):  # bytes or a number where text belongs

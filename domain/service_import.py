@@ -122,7 +122,7 @@ def _checked(
         if record.fault is not None:
             raise record.fault
         typed = _text({**_NEW, **record.values}, "name")
-        key = " ".join(typed.split()).casefold()
+        key = services.tidy_name(typed).casefold()
         service = present.get(key)
         name = services.check_name(session, typed, service)
         first = first_with.setdefault(key, record.number)

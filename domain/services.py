@@ -1,5 +1,6 @@
 """Mail services: the standard ones, and those the company adds and edits."""
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -281,13 +282,15 @@ def _check_securities(imap: ServerSettings, smtp: ServerSettings) -> None:
 
 
 def check_name(session: Session, text: str, present: MailService | None) -> str:
-    """The name without needless spaces, free among the services that are there.
+    """The name as ``tidy_name`` has it, free among the services that are there.
 
-    Raises RefusedError.
+    Raises RefusedError, also for a letter that cannot be seen: two names must not look the same.
     """
-    name = " ".join(text.split())
+    name = tidy_name(text)
     if not 1 <= len(name) <= NAME_LONGEST or not is_one_line(name):
         raise RefusedError("name", "service_name_length", longest=NAME_LONGEST)
+    if any(unicodedata.category(letter) == "Cf" for letter in name):
+        raise RefusedError("name", "service_name_invisible")
     taken = session.scalar(
         select(MailService.id).where(
             MailService.name_key == name.casefold(),
@@ -298,6 +301,11 @@ def check_name(session: Session, text: str, present: MailService | None) -> str:
     if taken is not None:
         raise RefusedError("name", "service_name_taken", name=name)
     return name
+
+
+def tidy_name(text: str) -> str:
+    """Without needless spaces, each letter in one form however it was typed (Unicode's NFC)."""
+    return unicodedata.normalize("NFC", " ".join(text.split()))
 
 
 def _certificates(pem: str) -> str:

@@ -62,7 +62,7 @@ def _send_or_put_back(job: Job, dispatch: Dispatch) -> None:
         raise
     except Exception:
         with suppress(ConflictError):
-            _note_fault(job, dispatch.id)
+            _note(job, dispatch.id, "fault")
         raise
 
 
@@ -80,18 +80,14 @@ def _send_claimed(job: Job, dispatch: Dispatch) -> None:
     except MailServerError as error:
         log.warning("outgoing %s: %s: %s", dispatch.id, error.step, error.cause)
         permanent = not error.temporary and error.refused_message
-        with job.step() as session:
-            outbox.note_trouble(
-                session,
-                dispatch.id,
-                job.worker,
-                cause=error.cause.value,
-                words=error.server_words,
-                permanent=permanent,
-                now=job.clock(),
-                signed_in_with=target.sign_in_print,
-            )
-            outbox.hold_and_release(session)
+        _note(
+            job,
+            dispatch.id,
+            error.cause.value,
+            error.server_words,
+            permanent=permanent,
+            signed_in_with=target.sign_in_print,
+        )
         return
     fail_point("outbox.answered")
     with job.step() as session:
@@ -117,16 +113,25 @@ def _say(
     return results, smtp.data(raw, before_content)
 
 
-def _note_fault(job: Job, outgoing_id: int) -> None:
+def _note(
+    job: Job,
+    outgoing_id: int,
+    cause: str,
+    words: str = "",
+    *,
+    permanent: bool = False,
+    signed_in_with: str | None = None,
+) -> None:
     with job.step() as session:
         outbox.note_trouble(
             session,
             outgoing_id,
             job.worker,
-            cause="fault",
-            words="",
-            permanent=False,
+            cause=cause,
+            words=words,
+            permanent=permanent,
             now=job.clock(),
+            signed_in_with=signed_in_with,
         )
         outbox.hold_and_release(session)
 

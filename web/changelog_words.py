@@ -40,6 +40,11 @@ def who(name: str) -> str:
     return name or _("console")
 
 
+def unreadable(entry_id: int) -> str:
+    """In the place of an entry that somebody wrote into past the product."""
+    return _("Entry %(number)s cannot be read: it was altered in the database.", number=entry_id)
+
+
 def writer(one: Writer) -> str:
     """One line of the choice of people."""
     if one.name and one.user_id is None:
@@ -170,7 +175,7 @@ ACTIONS: dict[str, Wording] = {
     "people.role": lambda **p: _("changed the role of %(name)s", **p),
     "people.reset": lambda **p: _("let %(name)s in again with a new link", **p),
     "people.delete_mail": lambda **p: _("deleted the mail of %(name)s", **p),
-    "mailboxes.disconnect": lambda **p: _("disconnected the mailbox %(name)s", **p),
+    "keys.rotate": lambda **p: _("sealed the stored passwords anew under %(name)s", **p),
 }
 
 # In the order of the windows. SMTP and IMAP have the same words there, each in a block of its own.
@@ -199,6 +204,7 @@ FIELDS: dict[str, Field] = {
     "deleted": (lambda: _("Deleted"), _yes_or_no),
     "employee_networks": (lambda: _("Networks that employees may use"), _as_it_is),
     "mailboxes": (lambda: _("Mailboxes"), _as_it_is),
+    "key": (lambda: _("Key"), _as_it_is),
     "messages": (lambda: _("Messages"), _as_it_is),
     "services.added": (lambda: _("Added"), _as_it_is),
     "services.changed": (lambda: _("Changed"), _as_it_is),

@@ -33,6 +33,9 @@ VERB_WORDINGS: dict[str, Wording] = {
     "no_mail_kept": lambda **p: _("No mail of %(name)s is kept here.", **p),
     # domain/services.py
     "service_name_length": lambda **p: _("Type a name of 1 to %(longest)s characters.", **p),
+    "service_name_invisible": lambda: _(
+        "The name has a letter in it that cannot be seen. Type it by hand."
+    ),
     "standard_stays": lambda: _("A standard service cannot be deleted. Hide it instead."),
     "target_not_there": lambda: _("Choose the service that the mailboxes move to."),
     "networks_many": lambda **p: _("Type at most %(most)s networks.", **p),

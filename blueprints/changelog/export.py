@@ -8,6 +8,7 @@ from typing import Any
 from flask_babel import gettext as _
 from sqlalchemy import Row
 
+from domain.changelog import Page
 from web import changelog_words
 from web.changelog_words import Value
 
@@ -16,12 +17,18 @@ _BYTE_ORDER_MARK = "\ufeff"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def lines(batches: Iterable[Iterable[Row[Any]]]) -> Iterator[str]:
+def lines(batches: Iterable[Page]) -> Iterator[str]:
     """A piece of the file for each batch; a line for each field, at least one for each entry."""
     head = [_("time (UTC)"), _("person"), _("action"), _("subject"), _("field")]
     yield _BYTE_ORDER_MARK + _written([[*head, _("old value"), _("new value")]])
     for batch in batches:
-        yield _written(line for entry in batch for line in _lines_of(entry))
+        yield _written(
+            line
+            for entry in batch.rows
+            for line in (
+                [_nothing_of(entry.id)] if entry.id in batch.unreadable else _lines_of(entry)
+            )
+        )
 
 
 def _lines_of(entry: Row[Any]) -> Iterator[list[str]]:
@@ -36,6 +43,10 @@ def _lines_of(entry: Row[Any]) -> Iterator[list[str]]:
         yield [*begins, change.field, _whole(change.old), _whole(change.new)]
     if not changes:
         yield [*begins, "", "", ""]
+
+
+def _nothing_of(entry_id: int) -> list[str]:
+    return ["", "", changelog_words.unreadable(entry_id), "", "", "", ""]
 
 
 def _whole(value: Value) -> str:

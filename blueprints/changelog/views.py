@@ -1,13 +1,12 @@
 """Administration / Mail / Change log: who changed what, and the same as a file."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import Blueprint, Response, abort, request, stream_with_context
 from flask.typing import ResponseReturnValue
-from sqlalchemy import Row
 
 from blueprints.changelog.export import lines
 from blueprints.changelog.forms import FilterForm
@@ -75,7 +74,7 @@ def _face(listed: Page) -> dict[str, Any]:
     }
 
 
-def _batches(filters: Filters) -> Iterator[Sequence[Row[Any]]]:
+def _batches(filters: Filters) -> Iterator[Page]:
     after: Key | None = None
     more = True
     while more:
@@ -83,7 +82,7 @@ def _batches(filters: Filters) -> Iterator[Sequence[Row[Any]]]:
         # Whoever downloads may be slow, and nothing may be held open for as long.
         db.session.rollback()
         after, more = found.last, found.more
-        yield found.rows
+        yield found
 
 
 def _key(text: str | None) -> Key | None:

@@ -89,8 +89,11 @@ class ServiceForm(StandardServiceForm):
     def take_file(self) -> None:
         """A certificate that was chosen as a file stands in the field from now on.
 
-        Raises RuleError.
+        What is too long to be one is not kept, for the page would hold it again. Raises RuleError.
         """
+        if len(self.ca_pem.data or "") > PEM_LONGEST:
+            self.ca_pem.data = ""
+            raise RuleError("ca_pem", "ca_not_a_certificate")
         file = self.ca_file.data
         if isinstance(file, FileStorage) and file.filename:
             self.ca_pem.data = pem_of(file.stream.read(PEM_LONGEST + 1))

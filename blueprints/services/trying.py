@@ -107,6 +107,8 @@ def _begin(form: Window, service: MailService | None) -> ConnectionTest | None:
     """None when a field is wrong that the test needs. Raises RuleError."""
     servers: MailService | OwnServers
     if isinstance(form, ServiceForm):
+        if form.refused_file is not None:
+            raise form.refused_file
         names = [f"{one.value}_{kind}" for one in Protocol for kind in ("server", "security")]
         names += ["ca_file", "imap_login_form", "smtp_login_form"]
         if not all([form[name].validate(form) for name in names]):  # noqa: C419 - each

@@ -393,3 +393,31 @@ def test_an_employee_finds_no_log(bob: User, signed_in: SignIn, write: Write) ->
             answer = client.get(address, headers=headers)
             assert answer.status_code == 404
             assert "gmail.com" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "changes = '[1]'",
+        "changes = '{\"name\": [3]}'",
+        "changes = '{bad'",
+        "changes = '{\"name\": 3}'",
+        "at = 'xx'",
+    ],
+)
+def test_an_entry_that_was_altered_past_the_product_is_shown_as_unreadable(
+    client: FlaskClient, write: Write, session: Session, written: str
+) -> None:
+    altered, other = write("services.hide"), write("services.show")
+    unguarded(session)
+    session.execute(
+        text(f"UPDATE change_log_entry SET {written} WHERE id = {altered}")  # noqa: S608
+    )
+    sentence = f"Entry {altered} cannot be read: it was altered in the database."
+    for headers in ({}, FRAGMENT):
+        page = client.get(LOG, headers=headers).text
+        assert words(page, altered) == sentence
+        assert "showed Firm mail again" in words(page, other)
+    file = table(client.get(FILE).text)
+    assert ["", "", sentence, "", "", "", ""] in file
+    assert any("showed Firm mail again" in line for line in file)

@@ -642,3 +642,15 @@ def test_a_login_form_that_does_not_exist_begins_no_test(
     answer = alices.post(f"{LIST}test", data={**FIRM, name: "BOGUS"})
     assert answer.status_code == 422
     assert session.scalar(select(ConnectionTest)) is None
+
+
+@pytest.mark.parametrize("path", ["add", "test"])
+def test_a_pasted_certificate_that_is_too_long_is_refused_and_not_repeated(
+    alices: FlaskClient, session: Session, path: str
+) -> None:
+    long = "-----BEGIN CERTIFICATE-----\n" + "QUJD" * 20_000
+    for headers in ({}, FRAGMENT):
+        answer = alices.post(f"{LIST}{path}", data={**FIRM, "ca_pem": long}, headers=headers)
+        assert answer.status_code == 422
+        assert "This is not a certificate in PEM form." in answer.text
+        assert "QUJDQUJD" not in answer.text

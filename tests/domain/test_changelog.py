@@ -376,3 +376,50 @@ def plans(session: Session, ask: Any) -> list[list[str]]:
         [step[3] for step in driver.cursor().execute(f"EXPLAIN QUERY PLAN {statement}", values)]
         for statement, values in asked
     ]
+
+
+# --- what somebody wrote into it past the product -------------------------------------------------
+
+
+def test_an_entry_that_was_put_to_somebody_elses_account_is_found(
+    session: Session, alice: User, bob: User
+) -> None:
+    for _ in range(2):
+        entry_id = write(session, person=alice)
+    assert first_broken(session, KEY) is None
+    unguarded(session)
+    session.execute(
+        update(ChangeLogEntry).where(ChangeLogEntry.id == entry_id).values(author_id=bob.id)
+    )
+    assert first_broken(session, KEY) == entry_id
+
+
+def test_an_entry_of_the_console_that_was_put_to_an_account_is_found(
+    session: Session, bob: User
+) -> None:
+    entry_id = write(session, name="")
+    unguarded(session)
+    session.execute(
+        update(ChangeLogEntry).where(ChangeLogEntry.id == entry_id).values(author_id=bob.id)
+    )
+    assert first_broken(session, KEY) == entry_id
+
+
+@pytest.mark.parametrize("written", ["changes = '{bad'", "at = 'xx'", "at = '', changes = 'x'"])
+def test_rows_that_cannot_be_read_are_met_once_and_hide_no_other(
+    session: Session, written: str
+) -> None:
+    three_entries(session)
+    three_entries(session)
+    newest = session.scalars(select(ChangeLogEntry.id).order_by(ChangeLogEntry.id.desc())).all()
+    unguarded(session)
+    for entry_id in (newest[1], newest[2]):
+        session.execute(
+            text(f"UPDATE change_log_entry SET {written} WHERE id = {entry_id}")  # noqa: S608
+        )
+    whole = changelog.page(session, Filters())
+    assert whole.unreadable == {newest[1], newest[2]}
+    for most in (1, 2, 3, 5):
+        met = [one for page in pages(session, Filters(), most) for one in page]
+        if most > 2 or "at = " not in written:  # a whole page without a moment has no next one
+            assert sorted(met, reverse=True) == list(newest)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from demo.certificates import company_certificates
 from domain import mailboxes, services
-from domain.errors import ConflictError
+from domain.errors import ConflictError, RefusedError
 from domain.services import ServerSettings, ServiceSettings
 from mail.errors import RuleError
 from mail.security import Security
@@ -201,3 +201,37 @@ def test_who_saves_what_somebody_changed_meanwhile_is_refused(
         services.edit(rows, service, settings, author(), version=seen)
     assert (service.name, service.version) == ("Post", seen + 1)
     assert services.edit(rows, service, settings, author(), version=seen + 1)
+
+
+@pytest.mark.parametrize(
+    "name", ["\u200b", "Firm mail\u200b", "Firm\u00admail", "\u202eliam", "a\x07"]
+)
+def test_a_name_with_a_letter_that_cannot_be_seen_is_refused(session: Session, name: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        services.check_name(session, name, None)
+    assert refused.value.field == "name"
+
+
+def test_a_name_is_the_same_however_its_letters_were_typed(session: Session) -> None:
+    service = service_of(session)
+    service.name = service.name_key = "\u00e9cole"
+    session.flush()
+    with pytest.raises(RefusedError) as refused:
+        services.check_name(session, "e\u0301cole", None)
+    assert refused.value.code == "service_name_taken"
+    assert services.check_name(session, "e\u0301t\u00e9", None) == "\u00e9t\u00e9"
+
+
+def test_domains_are_counted_before_any_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[str] = []
+
+    def parse(typed: str) -> str:
+        parsed.append(typed)
+        return typed
+
+    monkeypatch.setattr(services, "parse_domain", parse)
+    with pytest.raises(RefusedError) as refused:
+        services.parse_domains(f"a{number}.test" for number in range(201))
+    assert (refused.value.code, parsed) == ("domains_many", [])
+    assert services.parse_domains(["firm.test"] * 1000) == ("firm.test",)
+    assert parsed == ["firm.test"]
