@@ -1,22 +1,20 @@
-"""Connecting a mailbox: the tests that lead to it, watched by the page that started them."""
+"""Connecting a mailbox: what a person asks to be tried, and the mailbox that comes of it.
+
+Between the two stands the life of the test itself: see domain/connection_tests.py.
+"""
 
 import uuid
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import delete, exists, func, or_, select, update
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
-from domain import company, mailboxes, services
+from domain import company, services
 from domain.errors import NotFoundError, RefusedError
 from domain.lines import is_one_line
-from domain.mailboxes import PASSWORD, Target
+from domain.mailboxes import PASSWORD
 from domain.secrets import KeyRing, SecretLostError
 from mail.addresses import check_address
-from mail.certificates import CertificateFacts
-from mail.server_errors import MailServerError, Step
-from mail.server_string import Protocol
 from models.mailboxes import (
     ConnectionPurpose,
     ConnectionTest,
@@ -27,17 +25,9 @@ from models.mailboxes import (
 from models.people import User
 from models.services import LoginForm, MailService, OwnServers
 
-RETRY_LASTS = timedelta(minutes=10)
 TRIES_AT_ONCE = 2
 TRIES_MOST = 20
 TRIES_WINDOW = timedelta(minutes=15)
-TESTS_KEPT = timedelta(days=1)
-_FOR_A_NEW_MAILBOX = (
-    ConnectionPurpose.CONNECT,
-    ConnectionPurpose.CHECK,
-    ConnectionPurpose.KEPT,
-)
-NOT_TRIED = "not_tried"  # the cause of a try that broke here, or that nobody made in time
 
 
 def begin_test(
@@ -61,12 +51,8 @@ def begin_test(
     the way free for others, and 20 without success in 15 minutes: the login may be a colleague's.
     """
     service, own = _chosen(session, servers)
-    address = check_address(address.strip(), "address")
-    _refuse_connected(session, person, address)
-    if not password and tried is not None:
-        password = _password_of(tried, ring)
-    if not password:
-        raise RefusedError("password", "required")
+    address = _free_address(session, person, address)
+    password = password or _password_of(tried, ring)
     if service is not None:
         smtp_login = _smtp_login(service, address, smtp_login)
     return _begin(
@@ -200,11 +186,14 @@ def _begin(session: Session, test: ConnectionTest, password: str, ring: KeyRing)
     return test
 
 
-def _password_of(tried: ConnectionTest, ring: KeyRing) -> str:
+def _password_of(tried: ConnectionTest | None, ring: KeyRing) -> str:
+    """Raises RefusedError where it has to be typed."""
     try:
-        return ring.open(tried.sealed_password, tried.uuid, PASSWORD)
+        if tried is not None and tried.sealed_password:
+            return ring.open(tried.sealed_password, tried.uuid, PASSWORD)
     except SecretLostError:
-        return ""
+        pass
+    raise RefusedError("password", "required")
 
 
 def _refuse_many(session: Session, test: ConnectionTest, field: str) -> None:
@@ -221,172 +210,6 @@ def _refuse_many(session: Session, test: ConnectionTest, field: str) -> None:
     if (session.scalar(tries) or 0) >= TRIES_MOST:
         minutes = TRIES_WINDOW.seconds // 60
         raise RefusedError(field, "too_many_tries", minutes=minutes)
-
-
-def find_test(session: Session, person: User, test: uuid.UUID) -> ConnectionTest:
-    """Raises NotFoundError when it is not this person's."""
-    own = session.scalar(
-        select(ConnectionTest).where(
-            ConnectionTest.uuid == test,
-            ConnectionTest.user_id == person.id,
-            ConnectionTest.purpose != ConnectionPurpose.KEPT,
-        )
-    )
-    if own is None:
-        raise NotFoundError
-    return own
-
-
-def earlier_try(
-    session: Session, person: User, test: uuid.UUID, now: datetime
-) -> ConnectionTest | None:
-    """What the person corrects or goes on with, if its password is kept still."""
-    ended = (ConnectionTestState.FAILED, ConnectionTestState.SUCCEEDED)
-    return session.scalar(
-        select(ConnectionTest).where(
-            ConnectionTest.uuid == test,
-            ConnectionTest.user_id == person.id,
-            ConnectionTest.state.in_(ended),
-            ConnectionTest.purpose.in_(_FOR_A_NEW_MAILBOX),
-            ConnectionTest.sealed_password != b"",
-            ConnectionTest.created_at > now - RETRY_LASTS,
-        )
-    )
-
-
-def waiting_tests(session: Session) -> list[int]:
-    waiting = select(ConnectionTest.id).where(ConnectionTest.state == ConnectionTestState.WAITING)
-    return list(session.scalars(waiting))
-
-
-def release_tests(session: Session) -> None:
-    """At the worker's start: what a former worker was trying is tried again from the beginning."""
-    session.execute(
-        update(ConnectionTest)
-        .where(ConnectionTest.state == ConnectionTestState.RUNNING)
-        .values(state=ConnectionTestState.WAITING, steps=[])
-    )
-
-
-def end_old_tests(session: Session, now: datetime) -> None:
-    """Gives up tries that wait or run for ``RETRY_LASTS``: no page watches them any more."""
-    unfinished = (ConnectionTestState.WAITING, ConnectionTestState.RUNNING)
-    session.execute(
-        update(ConnectionTest)
-        .where(ConnectionTest.created_at <= now - RETRY_LASTS, ConnectionTest.state.in_(unfinished))
-        .values(state=ConnectionTestState.FAILED, cause=NOT_TRIED, sealed_password=b"")
-    )
-
-
-def forget_old_passwords(session: Session, now: datetime) -> None:
-    """Drops the secrets of tries that ended or that nobody came back to."""
-    session.execute(
-        delete(ConnectionTest).where(
-            ConnectionTest.purpose == ConnectionPurpose.KEPT,
-            ConnectionTest.created_at <= now - RETRY_LASTS,
-        )
-    )
-    session.execute(
-        update(ConnectionTest)
-        .where(
-            ConnectionTest.created_at <= now - RETRY_LASTS, ConnectionTest.sealed_password != b""
-        )
-        .values(sealed_password=b"")
-    )
-
-
-def forget_old_tests(session: Session, now: datetime) -> None:
-    """A day later nobody looks at a test any more; what was typed for it goes with it."""
-    old = ConnectionTest.created_at <= now - TESTS_KEPT
-    session.execute(delete(ConnectionTest).where(old))
-    drop_unused_servers(session)
-
-
-def drop_unused_servers(session: Session) -> None:
-    """Servers of no service that neither a mailbox nor a test uses any more."""
-    used = [
-        exists().where(column == OwnServers.id)
-        for column in (Mailbox.own_servers_id, ConnectionTest.own_servers_id)
-    ]
-    session.execute(delete(OwnServers).where(~or_(*used)))
-
-
-def claim_test(
-    session: Session, test_id: int, ring: KeyRing
-) -> tuple[Target, ConnectionPurpose] | None:
-    """Takes a waiting test; None when there is nothing to take. Raises SecretLostError."""
-    claimed = session.execute(
-        update(ConnectionTest)
-        .where(ConnectionTest.id == test_id, ConnectionTest.state == ConnectionTestState.WAITING)
-        .values(state=ConnectionTestState.RUNNING)
-        .returning(ConnectionTest.id)
-    ).scalar()
-    if claimed is None:
-        return None
-    test = session.get_one(ConnectionTest, test_id)
-    password = ring.open(test.sealed_password, test.uuid, PASSWORD)
-    return mailboxes.target_of(session, test, password), test.purpose
-
-
-def note_step(
-    session: Session, test_id: int, protocol: Protocol, step: Step, milliseconds: int
-) -> None:
-    test = session.get_one(ConnectionTest, test_id)
-    done = {"protocol": protocol.value, "step": step.value, "ms": milliseconds}
-    test.steps = [*test.steps, done]
-    session.flush()
-
-
-def fail_test(session: Session, test_id: int, protocol: Protocol, error: MailServerError) -> None:
-    test = session.get_one(ConnectionTest, test_id)
-    test.state = ConnectionTestState.FAILED
-    test.failed_protocol, test.failed_step = protocol.value, error.step.value
-    test.cause, test.server_words = error.cause.value, error.server_words
-    _forget_password(test)
-    session.flush()
-
-
-def note_findings(session: Session, test_id: int, name: str, found: object) -> None:
-    """What else was learnt of a server, beside the steps."""
-    test = session.get_one(ConnectionTest, test_id)
-    test.findings = {**test.findings, name: found}
-    session.flush()
-
-
-def certificates(found: Mapping[str, Any]) -> list[CertificateFacts]:
-    """Those that a server showed to a test, as ``note_findings`` kept them."""
-    return [
-        CertificateFacts(
-            **{
-                **one,
-                "not_before": datetime.fromisoformat(one["not_before"]),
-                "not_after": datetime.fromisoformat(one["not_after"]),
-            }
-        )
-        for one in found.get("certificates", ())
-    ]
-
-
-def succeed(session: Session, test_id: int) -> None:
-    """Ends a test from which nothing follows."""
-    test = session.get_one(ConnectionTest, test_id)
-    test.state = ConnectionTestState.SUCCEEDED
-    _forget_password(test)
-    session.flush()
-
-
-def _forget_password(test: ConnectionTest) -> None:
-    """At once where nobody comes back to it: a person who connects may want to correct a login."""
-    if test.purpose not in _FOR_A_NEW_MAILBOX:
-        test.sealed_password = b""
-
-
-def give_up_test(session: Session, test_id: int, cause: str) -> None:
-    """Ends a try that met no mail server at all; ``cause`` is worded like a server's."""
-    test = session.get_one(ConnectionTest, test_id)
-    test.state, test.cause = ConnectionTestState.FAILED, cause
-    _forget_password(test)
-    session.flush()
 
 
 def connect(session: Session, test_id: int, ring: KeyRing, now: datetime) -> Mailbox:
@@ -450,12 +273,15 @@ def _smtp_login(service: MailService, address: str, typed: str) -> str:
     return login_for(service.smtp_login_form, address)
 
 
-def _refuse_connected(session: Session, person: User, address: str) -> None:
+def _free_address(session: Session, person: User, typed: str) -> str:
+    """Raises RefusedError where it is connected already."""
+    address = check_address(typed.strip(), "address")
     there = _of_address(session, person.id, address)
     if there is not None and not there.state.may_be_connected_anew:
         going = there.state is MailboxState.REMOVING
         code = "mailbox_going" if going else "already_connected"
         raise RefusedError("address", code, address=address)
+    return address
 
 
 def _of_address(session: Session, person_id: int, address: str) -> Mailbox | None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, exists, func, or_, select
 from sqlalchemy.orm import Session
 
-from domain.connecting import RETRY_LASTS
+from domain.connection_tests import RETRY_LASTS
 from models.mailboxes import (
     ConnectionPurpose,
     ConnectionTest,

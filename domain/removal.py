@@ -16,7 +16,7 @@ from datetime import datetime
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from domain import changelog, connecting, mailboxes
+from domain import changelog, mailboxes, services
 from domain.changelog import Author
 from domain.errors import RefusedError
 from models.mailboxes import ConnectionTest, Mailbox, MailboxState
@@ -120,7 +120,7 @@ def finish(session: Session, mailbox_id: int) -> bool:
     for row in (*tests, mailbox):
         session.delete(row)
     session.flush()
-    connecting.drop_unused_servers(session)
+    services.drop_unused_servers(session)
     return True
 
 

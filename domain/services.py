@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, delete, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from domain import changelog, notices
@@ -19,7 +19,7 @@ from mail.errors import RuleError
 from mail.security import Security, check_security
 from mail.server_string import Protocol, ServerAddress
 from models.changelog import ChangeLogEntry
-from models.mailboxes import ENDED, Mailbox, MailboxState
+from models.mailboxes import ENDED, ConnectionTest, Mailbox, MailboxState
 from models.services import LoginForm, MailService, OwnServers, Servers
 
 NAME_LONGEST = 100
@@ -119,6 +119,15 @@ def own_servers(imap: ServerSettings, smtp: ServerSettings, ca_pem: str = "") ->
     own = OwnServers()
     _apply_servers(own, imap, smtp, _certificates(ca_pem))
     return own
+
+
+def drop_unused_servers(session: Session) -> None:
+    """Servers of no service that neither a mailbox nor a test uses any more."""
+    used = [
+        exists().where(column == OwnServers.id)
+        for column in (Mailbox.own_servers_id, ConnectionTest.own_servers_id)
+    ]
+    session.execute(delete(OwnServers).where(~or_(*used)))
 
 
 def add(session: Session, settings: ServiceSettings, by: Author) -> MailService:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 
-from domain import connecting
+from domain import connecting, connection_tests
 from domain.errors import NotFoundError
 from domain.mailboxes import Target
 from domain.secrets import SecretLostError
@@ -27,10 +27,10 @@ def run_test(job: Job, test_id: int) -> int | None:
     """Tries both servers; returns the id of the mailbox that comes of it, if one does."""
     try:
         with job.step() as session:
-            claimed = connecting.claim_test(session, test_id, job.ring)
+            claimed = connection_tests.claim(session, test_id, job.ring)
     except SecretLostError:
         with job.step() as session:
-            connecting.give_up_test(session, test_id, "secret_lost")
+            connection_tests.give_up(session, test_id, "secret_lost")
         return None
     if claimed is None:
         return None
@@ -40,7 +40,7 @@ def run_test(job: Job, test_id: int) -> int | None:
     except Exception:
         # A page watches it. The runner writes the error to the log.
         with job.step() as session:
-            connecting.give_up_test(session, test_id, connecting.NOT_TRIED)
+            connection_tests.give_up(session, test_id, connection_tests.NOT_TRIED)
         raise
 
 
@@ -57,7 +57,7 @@ def _try(job: Job, test_id: int, target: Target, purpose: ConnectionPurpose) -> 
             if purpose is ConnectionPurpose.TRY:
                 _find_out_more(job, test_id, server, error)
             with job.step() as session:
-                connecting.fail_test(session, test_id, protocol, error)
+                connection_tests.fail(session, test_id, protocol, error)
             return False
     return True
 
@@ -69,7 +69,9 @@ def _try_server(job: Job, test_id: int, server: Server, credentials: Credentials
         if not credentials.login:
             offers = diagnosis.probe(server, network, note)
             with job.step() as session:
-                connecting.note_findings(session, test_id, server.protocol.value, asdict(offers))
+                connection_tests.note_findings(
+                    session, test_id, server.protocol.value, asdict(offers)
+                )
         elif server.protocol is Protocol.IMAP:
             diagnosis.try_imap(server, credentials, network, note)
         else:
@@ -102,19 +104,19 @@ def _find_out_more(job: Job, test_id: int, server: Server, error: MailServerErro
         }
     if found:
         with job.step() as session:
-            connecting.note_findings(session, test_id, server.protocol.value, found)
+            connection_tests.note_findings(session, test_id, server.protocol.value, found)
 
 
 def _finish(job: Job, test_id: int, purpose: ConnectionPurpose) -> int | None:
     fail_point("connecting.tried")
     with job.step() as session:
         if purpose in (ConnectionPurpose.TRY, ConnectionPurpose.CHECK):
-            connecting.succeed(session, test_id)
+            connection_tests.succeed(session, test_id)
             return None
         try:
             return connecting.connect(session, test_id, job.ring, job.clock()).id
         except NotFoundError:  # the mailbox went while its new password was being tried
-            connecting.give_up_test(session, test_id, connecting.NOT_TRIED)
+            connection_tests.give_up(session, test_id, connection_tests.NOT_TRIED)
             return None
 
 
@@ -133,7 +135,7 @@ def _noting(job: Job, test_id: int, server: Server) -> Iterator[Callable[[Step],
     def write() -> None:
         with job.step() as session:
             for step, milliseconds in held:
-                connecting.note_step(session, test_id, server.protocol, step, milliseconds)
+                connection_tests.note_step(session, test_id, server.protocol, step, milliseconds)
         held.clear()
 
     def note(step: Step) -> None:

@@ -10,7 +10,7 @@ from typing import IO
 
 from huey import Huey
 
-from domain import connecting, mailboxes, messages, outbox, removal, searching
+from domain import connection_tests, mailboxes, messages, outbox, removal, searching
 from jobs import tasks
 from jobs.connecting import run_test
 from jobs.context import Job
@@ -66,7 +66,7 @@ class Worker:
     def start(self) -> None:
         """Takes back what a former worker left behind, then starts everything."""
         with self._job.step() as session:
-            connecting.release_tests(session)
+            connection_tests.release(session)
             mailboxes.look_soon(session, self._job.clock())
             searching.release(session)
             outbox.release(session, self._job.clock())
@@ -98,11 +98,11 @@ class Worker:
         now, watched = self._job.clock(), self._watcher.watched
         with self._job.step() as session:
             outbox.hold_and_release(session)
-            connecting.end_old_tests(session, now)
-            connecting.forget_old_passwords(session, now)
-            connecting.forget_old_tests(session, now)
+            connection_tests.end_old(session, now)
+            connection_tests.forget_old_passwords(session, now)
+            connection_tests.forget_old(session, now)
             searching.forget_old(session, now)
-            waiting = connecting.waiting_tests(session)
+            waiting = connection_tests.waiting(session)
             searches = searching.waiting(session)
             due = mailboxes.due(session, now)
             outgoing = outbox.due(session, now)

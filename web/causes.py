@@ -2,7 +2,7 @@
 
 from flask_babel import gettext as _
 
-from domain.connecting import NOT_TRIED
+from domain.connection_tests import NOT_TRIED
 from mail.server_string import Protocol
 from models.mailboxes import ConnectionTest, Mailbox, MailboxState
 from models.outbox import OutgoingMessage, OutgoingState

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 
 from blueprints.profile.area import blueprint
 from blueprints.profile.connect_form import OTHER, ConnectForm
-from domain import company, connecting, proposals, searching, services
+from domain import company, connecting, connection_tests, proposals, searching, services
 from domain.errors import RefusedError
 from domain.proposals import Proposal
 from mail.errors import RuleError
@@ -93,7 +93,7 @@ def watch_search(search_uuid: uuid.UUID) -> ResponseReturnValue:
 @signed_in
 def watch(test_uuid: uuid.UUID) -> ResponseReturnValue:
     """The page that waits while the worker tries; asked by htmx, only its steps."""
-    test = connecting.find_test(db.session(), person(), test_uuid)
+    test = connection_tests.find(db.session(), person(), test_uuid)
     earned = test.purpose is not ConnectionPurpose.CHECK
     if is_fragment() and request.args.get("shown") == _version(test):
         return Response(status=204)
@@ -197,7 +197,7 @@ def _tried() -> ConnectionTest | None:
     name = _uuid(request.values.get("tried", ""))
     if name is None:
         return None
-    return connecting.earlier_try(db.session(), person(), name, now())
+    return connection_tests.earlier_try(db.session(), person(), name, now())
 
 
 def _typed(tried: ConnectionTest) -> dict[str, object]:

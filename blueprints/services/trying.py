@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from blueprints.services.area import blueprint
 from blueprints.services.forms import ServiceForm
 from blueprints.services.window import Window, ask, form_of
-from domain import connecting, searching, services
+from domain import connecting, connection_tests, searching, services
 from domain.errors import NotFoundError
 from mail.errors import RuleError
 from mail.server_string import Protocol
@@ -38,7 +38,7 @@ def test() -> ResponseReturnValue:
     form = form_of(service)
     begun = _uuid(request.form.get("look", ""))
     if begun is not None:
-        own = connecting.find_test(db.session(), person(), begun)
+        own = connection_tests.find(db.session(), person(), begun)
         return ask(form, service, 200, **_tested(own))
     try:
         started = _begin(form, service)
@@ -57,7 +57,7 @@ def test() -> ResponseReturnValue:
 @blueprint.get("/tests/<uuid:test_uuid>")
 @administrator
 def watch_test(test_uuid: uuid.UUID) -> ResponseReturnValue:
-    own = connecting.find_test(db.session(), person(), test_uuid)
+    own = connection_tests.find(db.session(), person(), test_uuid)
     tested = _tested(own)
     if request.args.get("shown") == tested["test_version"]:
         return Response(status=204)
@@ -158,7 +158,7 @@ def _tested(own: ConnectionTest) -> dict[str, Any]:
     found = own.findings.get(own.failed_protocol, {})
     return {
         "test": own,
-        "shown_certificates": connecting.certificates(found),
+        "shown_certificates": connection_tests.certificates(found),
         "steps": shown_steps(own),
         "test_version": f"{own.state.value}-{len(own.steps)}",
     }

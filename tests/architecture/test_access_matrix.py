@@ -16,7 +16,15 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 from werkzeug.routing import Rule
 
-from domain import connecting, mailboxes, notices, outbox, searching, service_deletion
+from domain import (
+    connecting,
+    connection_tests,
+    mailboxes,
+    notices,
+    outbox,
+    searching,
+    service_deletion,
+)
 from mail.server_errors import Cause, MailServerError, Step
 from mail.server_string import Protocol
 from models import (
@@ -106,7 +114,7 @@ class House:
             now=NOW,
         )
         error = MailServerError(Step.NAME, Cause.CLOSED)
-        connecting.fail_test(self.session, test.id, Protocol.IMAP, error)
+        connection_tests.fail(self.session, test.id, Protocol.IMAP, error)
         return test.uuid
 
     def person(self, *, active: bool = True, role: Role = Role.EMPLOYEE) -> int:
@@ -188,7 +196,7 @@ class House:
             ring=RING,
             now=NOW,
         )
-        connecting.succeed(self.session, test.id)
+        connection_tests.succeed(self.session, test.id)
         return test.uuid
 
 

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from domain import company, connecting, searching, services
+from domain import company, connecting, connection_tests, searching, services
 from domain.secrets import KeyRing
 from mail.discovery import Found
 from mail.offers import FoundServer, Offer, Source, accepted
@@ -84,7 +84,7 @@ def test_the_watching_page_asks_for_news_only(
     address = client.post(CONNECT, data=typed).location
     test = newest(session)
     assert client.get(f"{address}?shown=waiting-0", headers=FRAGMENT).status_code == 204
-    connecting.note_step(session, test.id, Protocol.IMAP, Step.NAME, 12)
+    connection_tests.note_step(session, test.id, Protocol.IMAP, Step.NAME, 12)
     session.commit()
     answer = client.get(f"{address}?shown=waiting-0", headers=FRAGMENT)
     assert answer.status_code == 200
@@ -98,7 +98,7 @@ def test_a_failed_try_says_why_and_stores_no_mailbox(
     address = client.post(CONNECT, data=typed).location
     test = newest(session)
     error = MailServerError(Step.LOGIN, Cause.LOGIN_REFUSED, "[AUTHENTICATIONFAILED] <b>no</b>")
-    connecting.fail_test(session, test.id, Protocol.IMAP, error)
+    connection_tests.fail(session, test.id, Protocol.IMAP, error)
     session.commit()
     page = client.get(address).text
     assert "refused login or password" in page
@@ -114,7 +114,7 @@ def test_after_a_failed_try_nothing_has_to_be_typed_again_but_what_was_wrong(
     client.post(CONNECT, data=typed)
     test = newest(session)
     error = MailServerError(Step.NAME, Cause.NAME_NOT_FOUND)
-    connecting.fail_test(session, test.id, Protocol.IMAP, error)
+    connection_tests.fail(session, test.id, Protocol.IMAP, error)
     session.commit()
     page = client.get(f"{CONNECT}?tried={test.uuid}").text
     assert 'value="bob@gmail.com"' in page
@@ -130,7 +130,7 @@ def test_carol_neither_watches_bobs_test_nor_uses_its_password(
 ) -> None:
     address = signed_in(bob).post(CONNECT, data=typed).location
     test = newest(session)
-    connecting.fail_test(session, test.id, Protocol.IMAP, MailServerError(Step.NAME, Cause.CLOSED))
+    connection_tests.fail(session, test.id, Protocol.IMAP, MailServerError(Step.NAME, Cause.CLOSED))
     session.commit()
     carols = signed_in(carol)
     assert carols.get(address).status_code == 404
@@ -290,7 +290,7 @@ def test_the_kept_password_is_sealed_and_forgotten_after_ten_minutes(
     kept = newest(session)
     assert kept.purpose is ConnectionPurpose.KEPT
     assert b"canary" not in kept.sealed_password
-    connecting.forget_old_passwords(session, kept.created_at + connecting.RETRY_LASTS)
+    connection_tests.forget_old_passwords(session, kept.created_at + connection_tests.RETRY_LASTS)
     assert session.scalars(select(ConnectionTest)).all() == []
 
 
@@ -349,7 +349,7 @@ def test_a_test_connects_nothing_and_its_password_serves_for_save(
     watched = client.post(CONNECT, data={**OTHER, "do": "check"}).location
     test = newest(session)
     assert test.purpose is ConnectionPurpose.CHECK
-    connecting.succeed(session, test.id)
+    connection_tests.succeed(session, test.id)
     session.commit()
     page = client.get(watched).text
     assert "No mailbox is connected yet: save it." in page
@@ -368,7 +368,7 @@ def test_asked_by_htmx_the_steps_come_under_the_form(
     assert 'id="steps"' in answer.text
     assert "<form" not in answer.text
     error = MailServerError(Step.LOGIN, Cause.LOGIN_REFUSED, "no")
-    connecting.fail_test(session, newest(session).id, Protocol.IMAP, error)
+    connection_tests.fail(session, newest(session).id, Protocol.IMAP, error)
     session.commit()
     watched = f"{CONNECT}/{newest(session).uuid}?form=yes"
     steps = client.get(watched, headers=FRAGMENT).text
@@ -382,9 +382,9 @@ def test_the_report_names_servers_step_and_cause_and_no_secret(
     client = signed_in(bob)
     address = client.post(CONNECT, data=typed).location
     test = newest(session)
-    connecting.note_step(session, test.id, Protocol.IMAP, Step.NAME, 12)
+    connection_tests.note_step(session, test.id, Protocol.IMAP, Step.NAME, 12)
     error = MailServerError(Step.PORT, Cause.CONNECTION_REFUSED)
-    connecting.fail_test(session, test.id, Protocol.IMAP, error)
+    connection_tests.fail(session, test.id, Protocol.IMAP, error)
     session.commit()
     page = client.get(address).text
     report = html.unescape(page.partition('id="report"')[2].partition(">")[2].partition("<")[0])

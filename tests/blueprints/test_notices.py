@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from domain import connecting, healing, notices, service_deletion
+from domain import connection_tests, healing, notices, service_deletion
 from jobs.tasks import Tasks
 from mail.server_errors import Cause, MailServerError, Step
 from mail.server_string import Protocol
@@ -152,7 +152,7 @@ def test_in_the_notice_it_is_tried_and_then_the_sentence_or_nothing_stands_there
 
     assert bobs.get(password(box), headers=POLL).status_code == 204
     error = MailServerError(Step.LOGIN, Cause.LOGIN_REFUSED, "no")
-    connecting.fail_test(session, newest(session).id, Protocol.IMAP, error)
+    connection_tests.fail(session, newest(session).id, Protocol.IMAP, error)
     session.commit()
     answer = bobs.get(password(box), headers=POLL)
     assert answer.text.startswith('<hx-partial hx-target="#notices"')
@@ -216,7 +216,7 @@ def test_a_try_that_nobody_makes_is_given_up_after_ten_minutes(
 ) -> None:
     put(session, box, MailboxState.LOGIN_REFUSED)
     bobs.post(password(box), data={"password": SECRET}, headers=FRAGMENT)
-    newest(session).created_at -= connecting.RETRY_LASTS
+    newest(session).created_at -= connection_tests.RETRY_LASTS
     session.commit()
     assert "<form" in only(bobs.get(password(box), headers=POLL).text).html
 

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from demo.certificates import company_certificates
-from domain import connecting, searching
+from domain import connecting, connection_tests, searching
 from mail.discovery import Found
 from mail.offers import FoundServer, LoginForm, Source
 from mail.security import Security
@@ -244,7 +244,7 @@ def test_the_window_watches_the_test_and_is_told_of_each_step_once(
     test = newest_test(session)
     address = f"{LIST}tests/{test.uuid}"
     assert alices.get(f"{address}?shown=waiting-0", headers=FRAGMENT).status_code == 204
-    connecting.note_step(session, test.id, Protocol.IMAP, Step.NAME, 12)
+    connection_tests.note_step(session, test.id, Protocol.IMAP, Step.NAME, 12)
     answer = alices.get(f"{address}?shown=waiting-0", headers=FRAGMENT)
     assert "12 ms" in answer.text
     assert "What it offers" in answer.text
@@ -256,9 +256,9 @@ def test_a_wrong_security_is_answered_with_the_right_one(
 ) -> None:
     alices.post(f"{LIST}test", data=FIRM, headers=FRAGMENT)
     test = newest_test(session)
-    connecting.note_findings(session, test.id, "imap", {"right_security": "STARTTLS"})
+    connection_tests.note_findings(session, test.id, "imap", {"right_security": "STARTTLS"})
     error = MailServerError(Step.ENCRYPTION, Cause.NOT_TLS)
-    connecting.fail_test(session, test.id, Protocol.IMAP, error)
+    connection_tests.fail(session, test.id, Protocol.IMAP, error)
     answer = alices.get(f"{LIST}tests/{test.uuid}", headers=FRAGMENT).text
     assert "STARTTLS works on this port: it was tried out." in answer
     assert 'data-choose="imap_security" data-value="STARTTLS"' in answer
@@ -274,7 +274,7 @@ def test_without_javascript_the_whole_form_travels_with_each_look(
     assert "<html" in page
     assert f'name="look" value="{test.uuid}"' in page
     typed = {**FIRM, "domains": "firm.example", "look": str(test.uuid)}
-    connecting.succeed(session, test.id)
+    connection_tests.succeed(session, test.id)
     page = alices.post(f"{LIST}test", data=typed).text
     assert "Both servers answer as they should." in page
     for kept in ('value="Firm mail"', 'value="imap.firm.example:993"', 'value="firm.example"'):
@@ -534,7 +534,7 @@ def test_bob_types_both_servers_himself(
     test = newest_test(session)
     assert (test.service_id, test.state) == (None, ConnectionTestState.WAITING)
     assert test.own_servers is not None
-    claimed = connecting.claim_test(session, test.id, app.extensions["postroom_keys"].ring)
+    claimed = connection_tests.claim(session, test.id, app.extensions["postroom_keys"].ring)
     assert claimed is not None
     assert claimed[0].imap.networks == (), "what an employee typed is held to public addresses"
     ring = app.extensions["postroom_keys"].ring
@@ -566,7 +566,7 @@ def test_a_failed_try_with_other_keeps_the_servers(
     client = signed_in(bob)
     client.post("/profile/mail/connect", data=TYPED_SERVERS)
     test = newest_test(session)
-    connecting.fail_test(
+    connection_tests.fail(
         session, test.id, Protocol.IMAP, MailServerError(Step.LOGIN, Cause.LOGIN_REFUSED)
     )
     page = client.get(f"/profile/mail/connect?tried={test.uuid}").text
@@ -627,7 +627,7 @@ def test_a_password_that_is_refused_leaves_the_old_one(
     watched = client.post(f"/profile/mail/{box.id}/password", data={"password": "wrong"}).location
     test = newest_test(session)
     error = MailServerError(Step.LOGIN, Cause.LOGIN_REFUSED)
-    connecting.fail_test(session, test.id, Protocol.IMAP, error)
+    connection_tests.fail(session, test.id, Protocol.IMAP, error)
     page = client.get(watched).text
     assert "The mailbox keeps the password it has." in page
     assert f"/profile/mail/{box.id}/password" in page

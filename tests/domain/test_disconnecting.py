@@ -7,7 +7,15 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from domain import connecting, disconnecting, mailboxes, removal, service_deletion, services
+from domain import (
+    connecting,
+    connection_tests,
+    disconnecting,
+    mailboxes,
+    removal,
+    service_deletion,
+    services,
+)
 from domain.errors import NotFoundError, RefusedError
 from models import Mailbox, MailboxState, User
 from models.outbox import OutgoingState
@@ -59,7 +67,7 @@ def test_a_password_that_was_being_tried_meanwhile_is_not_kept(
     rows: Session, mailbox: Mailbox
 ) -> None:
     test = connecting.begin_password(rows, mailbox, "another", ring=RING, now=NOW)
-    assert connecting.claim_test(rows, test.id, RING) is not None
+    assert connection_tests.claim(rows, test.id, RING) is not None
     disconnecting.disconnect(rows, mailbox, keep_mail=True, now=LATER)
     with pytest.raises(NotFoundError):
         connecting.connect(rows, test.id, RING, LATER)

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from domain import connecting, health, key_rotation, mailboxes, outbox
+from domain import connecting, connection_tests, health, key_rotation, mailboxes, outbox
 from domain.errors import MailboxGoneError
 from domain.health import KeyFiles, Status
 from domain.key_rotation import BATCH, SEALED, LostKey, Presence, SealedColumn
@@ -85,7 +85,7 @@ def test_it_stays_bound_to_its_row(
 def test_what_holds_no_secret_or_is_sealed_under_the_newest_key_is_left_alone(
     rows: Session, mailbox: Mailbox, carols_test: ConnectionTest
 ) -> None:
-    connecting.succeed(rows, carols_test.id)
+    connection_tests.succeed(rows, carols_test.id)
     carols_test.sealed_password = b""
     rows.flush()
     assert reseal_all(rows) == 1

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from domain import connecting, mailboxes, messages
+from domain import connecting, connection_tests, mailboxes, messages
 from domain.errors import NotFoundError, RefusedError
 from domain.secrets import KeyRing, SecretLostError
 from mail.server_errors import Cause, MailServerError, Step
@@ -63,7 +63,7 @@ def trouble(rows: Session, mailbox: Mailbox, *causes: Cause) -> MailboxState:
 
 def test_a_test_that_ends_well_earns_bob_a_mailbox(rows: Session, bob: User) -> None:
     test = begun(rows, bob)
-    claimed = connecting.claim_test(rows, test.id, RING)
+    claimed = connection_tests.claim(rows, test.id, RING)
     assert claimed is not None
     target, purpose = claimed
     assert purpose is ConnectionPurpose.CONNECT
@@ -117,8 +117,8 @@ def test_the_password_of_a_refused_form_is_kept_sealed_and_used(
     kept = connecting.keep_password(rows, bob, "secret", tried=None, ring=RING, now=NOW)
     assert kept is not None
     assert connecting.keep_password(rows, bob, "", tried=kept, ring=RING, now=NOW) is kept
-    assert connecting.earlier_try(rows, bob, kept.uuid, NOW) is kept
-    assert connecting.earlier_try(rows, carol, kept.uuid, NOW) is None
+    assert connection_tests.earlier_try(rows, bob, kept.uuid, NOW) is kept
+    assert connection_tests.earlier_try(rows, carol, kept.uuid, NOW) is None
     test = begun(rows, bob, password="", tried=kept)
     assert RING.open(test.sealed_password, test.uuid, "password") == "secret"
 
@@ -136,8 +136,8 @@ def test_a_kept_password_is_no_test_that_can_be_watched_or_counts(rows: Session,
         kept = connecting.keep_password(rows, bob, "secret", tried=None, ring=RING, now=NOW)
     assert kept is not None
     with pytest.raises(NotFoundError):
-        connecting.find_test(rows, bob, kept.uuid)
-    assert connecting.waiting_tests(rows) == []
+        connection_tests.find(rows, bob, kept.uuid)
+    assert connection_tests.waiting(rows) == []
     assert begun(rows, bob).user_id == bob.id
 
 
@@ -146,9 +146,9 @@ def test_a_check_that_ended_well_makes_no_mailbox_but_keeps_its_password_to_go_o
 ) -> None:
     check = begun(rows, bob, connects=False)
     assert check.purpose is ConnectionPurpose.CHECK
-    connecting.succeed(rows, check.id)
+    connection_tests.succeed(rows, check.id)
     assert rows.scalars(select(Mailbox)).all() == []
-    assert connecting.earlier_try(rows, bob, check.uuid, NOW) is check
+    assert connection_tests.earlier_try(rows, bob, check.uuid, NOW) is check
     assert begun(rows, bob, password="", tried=check).purpose is ConnectionPurpose.CONNECT
 
 
@@ -157,9 +157,9 @@ def test_a_day_later_a_test_is_gone_with_the_servers_typed_for_it(rows: Session,
     test = begun(rows, bob, servers=own)
     used = begun(rows, bob, servers=own_servers(), address="office@firm.test")
     mailbox = connecting.connect(rows, used.id, RING, NOW)
-    connecting.forget_old_tests(rows, NOW + connecting.TESTS_KEPT - SECOND)
+    connection_tests.forget_old(rows, NOW + connection_tests.TESTS_KEPT - SECOND)
     assert rows.get(ConnectionTest, test.id) is not None
-    connecting.forget_old_tests(rows, NOW + connecting.TESTS_KEPT)
+    connection_tests.forget_old(rows, NOW + connection_tests.TESTS_KEPT)
     rows.expire_all()
     assert rows.scalars(select(ConnectionTest)).all() == []
     assert [one.id for one in rows.scalars(select(OwnServers))] == [mailbox.own_servers_id]
@@ -167,7 +167,7 @@ def test_a_day_later_a_test_is_gone_with_the_servers_typed_for_it(rows: Session,
 
 def test_other_takes_another_login_for_smtp_where_one_is_typed(rows: Session, bob: User) -> None:
     test = begun(rows, bob, servers=own_servers(), smtp_login=" robert ")
-    claimed = connecting.claim_test(rows, test.id, RING)
+    claimed = connection_tests.claim(rows, test.id, RING)
     assert claimed is not None
     assert claimed[0].smtp_credentials.login == "robert"
     assert claimed[0].credentials.login == "bob"
@@ -175,30 +175,30 @@ def test_other_takes_another_login_for_smtp_where_one_is_typed(rows: Session, bo
 
 def test_a_try_is_claimed_once_and_again_after_the_worker_died(rows: Session, bob: User) -> None:
     test = begun(rows, bob)
-    assert connecting.waiting_tests(rows) == [test.id]
-    assert connecting.claim_test(rows, test.id, RING) is not None
-    assert connecting.claim_test(rows, test.id, RING) is None
-    connecting.note_step(rows, test.id, Protocol.IMAP, Step.NAME, 12)
-    assert connecting.waiting_tests(rows) == []
-    connecting.release_tests(rows)
+    assert connection_tests.waiting(rows) == [test.id]
+    assert connection_tests.claim(rows, test.id, RING) is not None
+    assert connection_tests.claim(rows, test.id, RING) is None
+    connection_tests.note_step(rows, test.id, Protocol.IMAP, Step.NAME, 12)
+    assert connection_tests.waiting(rows) == []
+    connection_tests.release(rows)
     rows.refresh(test)
-    assert (connecting.waiting_tests(rows), test.steps) == ([test.id], [])
+    assert (connection_tests.waiting(rows), test.steps) == ([test.id], [])
 
 
 def test_a_failed_try_can_be_corrected_for_ten_minutes_and_then_forgets_its_password(
     rows: Session, bob: User, carol: User
 ) -> None:
     test = begun(rows, bob)
-    assert connecting.earlier_try(rows, bob, test.uuid, NOW) is None
-    connecting.fail_test(rows, test.id, Protocol.IMAP, MailServerError(Step.NAME, Cause.CLOSED))
+    assert connection_tests.earlier_try(rows, bob, test.uuid, NOW) is None
+    connection_tests.fail(rows, test.id, Protocol.IMAP, MailServerError(Step.NAME, Cause.CLOSED))
     soon, late = NOW + timedelta(minutes=9), NOW + timedelta(minutes=10)
-    assert connecting.earlier_try(rows, bob, test.uuid, soon) is test
-    assert connecting.earlier_try(rows, carol, test.uuid, soon) is None
-    assert connecting.earlier_try(rows, bob, test.uuid, late) is None
-    connecting.forget_old_passwords(rows, soon)
+    assert connection_tests.earlier_try(rows, bob, test.uuid, soon) is test
+    assert connection_tests.earlier_try(rows, carol, test.uuid, soon) is None
+    assert connection_tests.earlier_try(rows, bob, test.uuid, late) is None
+    connection_tests.forget_old_passwords(rows, soon)
     rows.refresh(test)
     assert test.sealed_password
-    connecting.forget_old_passwords(rows, late)
+    connection_tests.forget_old_passwords(rows, late)
     rows.refresh(test)
     assert test.sealed_password == b""
 
@@ -209,19 +209,19 @@ def test_a_try_that_nobody_ended_for_ten_minutes_is_given_up_and_forgets_its_pas
 ) -> None:
     test = begun(rows, bob)
     if claimed:
-        connecting.claim_test(rows, test.id, RING)
+        connection_tests.claim(rows, test.id, RING)
     before = test.state
-    connecting.end_old_tests(rows, NOW + timedelta(minutes=9))
+    connection_tests.end_old(rows, NOW + timedelta(minutes=9))
     rows.refresh(test)
     assert test.state is before
-    connecting.end_old_tests(rows, NOW + timedelta(minutes=10))
+    connection_tests.end_old(rows, NOW + timedelta(minutes=10))
     rows.refresh(test)
     assert (test.state, test.cause, test.sealed_password) == (
         ConnectionTestState.FAILED,
-        connecting.NOT_TRIED,
+        connection_tests.NOT_TRIED,
         b"",
     )
-    assert connecting.waiting_tests(rows) == []
+    assert connection_tests.waiting(rows) == []
 
 
 def test_carol_finds_neither_bobs_mailbox_nor_his_test(
@@ -229,11 +229,11 @@ def test_carol_finds_neither_bobs_mailbox_nor_his_test(
 ) -> None:
     test = begun(rows, bob, address="second@firm.test")
     assert mailboxes.find(rows, bob, mailbox.id) is mailbox
-    assert connecting.find_test(rows, bob, test.uuid) is test
+    assert connection_tests.find(rows, bob, test.uuid) is test
     for asked in (
         lambda: mailboxes.find(rows, carol, mailbox.id),
-        lambda: connecting.find_test(rows, carol, test.uuid),
-        lambda: connecting.find_test(rows, bob, uuid.uuid4()),
+        lambda: connection_tests.find(rows, carol, test.uuid),
+        lambda: connection_tests.find(rows, bob, uuid.uuid4()),
     ):
         with pytest.raises(NotFoundError):
             asked()

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from domain import connecting, services
+from domain import connecting, connection_tests, services
 from domain.secrets import KeyRing
 from domain.services import ServerSettings
 from jobs.connecting import run_test
@@ -202,10 +202,10 @@ def test_one_that_nobody_made_in_ten_minutes_ends_and_its_password_is_forgotten(
     test = begun(job, alice, servers.typed(), "bob", PASSWORD)
     if taken:
         with job.step() as session:
-            connecting.claim_test(session, test.id, job.ring)
+            connection_tests.claim(session, test.id, job.ring)
     for minutes, ended in ((9, False), (10, True)):
         with job.step() as session:
-            connecting.end_old_tests(session, test.created_at + timedelta(minutes=minutes))
+            connection_tests.end_old(session, test.created_at + timedelta(minutes=minutes))
         found = now_is(job, test)
         assert (found.state is ConnectionTestState.FAILED) is ended
         assert (found.sealed_password == b"") is ended
@@ -220,7 +220,9 @@ def test_a_password_kept_for_a_correction_is_forgotten_after_ten_minutes(
     assert test.sealed_password != b""
     for minutes, gone in ((9, False), (10, True)):
         with job.step() as session:
-            connecting.forget_old_passwords(session, test.created_at + timedelta(minutes=minutes))
+            connection_tests.forget_old_passwords(
+                session, test.created_at + timedelta(minutes=minutes)
+            )
         assert (now_is(job, test).sealed_password == b"") is gone
 
 
@@ -262,7 +264,7 @@ def test_of_an_issuer_whom_nobody_knows_the_certificates_are_shown(
 ) -> None:
     test = tries("bob", PASSWORD, ca_pem="")
     assert (test.failed_protocol, test.failed_step) == ("imap", "certificate")
-    (shown,) = connecting.certificates(test.findings["imap"])
+    (shown,) = connection_tests.certificates(test.findings["imap"])
     assert "imap.firm.test" in shown.subject
     assert "Firm demo CA" in shown.issuer
     assert shown.not_before < test.created_at < shown.not_after

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from time_machine import TimeMachineFixture
 
-from domain import connecting, services, sessions
+from domain import connecting, connection_tests, services, sessions
 from mail.server_errors import Cause, MailServerError, Step
 from mail.server_string import Protocol
 from models import ConnectionTest, ConnectionTestState, SignInAttempt, User
@@ -96,5 +96,5 @@ def refuse_all(session: Session) -> None:
     wrong = MailServerError(Step.LOGIN, Cause.LOGIN_REFUSED)
     waiting = select(ConnectionTest.id).where(ConnectionTest.state == ConnectionTestState.WAITING)
     for test in session.scalars(waiting).all():
-        connecting.fail_test(session, test, Protocol.IMAP, wrong)
+        connection_tests.fail(session, test, Protocol.IMAP, wrong)
     session.commit()
