@@ -199,15 +199,13 @@ def _add_service(folder: Path, state: State) -> int:
     session.info["writing"] = True
     ca = (folder / "tls" / "ca.pem").read_text(encoding="ascii")
     service = _present_service()
-    settings = ServiceSettings(
-        name=SERVICE if service is None else service.name,
-        imap=ServerSettings(ServerAddress(f"imap.{DOMAIN}", state.imap_port), Security.TLS),
-        smtp=ServerSettings(ServerAddress(f"smtp.{DOMAIN}", state.smtp_port), Security.TLS),
-        ca_pem=ca,
-    )
+    imap = ServerSettings(ServerAddress(f"imap.{DOMAIN}", state.imap_port), Security.TLS)
+    smtp = ServerSettings(ServerAddress(f"smtp.{DOMAIN}", state.smtp_port), Security.TLS)
     if service is None:
+        settings = ServiceSettings(SERVICE, imap, smtp, ca_pem=ca, domains=(DOMAIN,))
         service = services.add(session, settings, _author())
     elif service.address(Protocol.IMAP).port != state.imap_port:
+        settings = replace(services.settings_of(service), imap=imap, smtp=smtp, ca_pem=ca)
         services.edit(session, service, settings, _author())
     db.session.commit()
     return service.id

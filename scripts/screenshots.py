@@ -33,7 +33,7 @@ DOCUMENTS = {
     "message-1440-light-en": "docs/mail.png",
     "services-1440-light-en": "docs/tour/services.png",
     "service-window-refused-1440-light-en": "docs/tour/service-window.png",
-    "connect-refused-1440-light-en": "docs/tour/connect.png",
+    "connect-failed-1440-light-en": "docs/tour/connect.png",
     "message-html-1440-dark-ru": "docs/tour/message.png",
     "outbox-1440-light-en": "docs/tour/outbox.png",
     "mail-390-light-en": "docs/tour/phone.png",
@@ -91,6 +91,19 @@ def open_mailbox_settings(page: Page) -> None:
     page.locator("[role=textbox]").wait_for()
 
 
+def open_disconnecting(page: Page) -> None:
+    page.click("a[href$='/disconnect'] >> nth=0")
+    page.wait_for_url("**/disconnect")
+
+
+def connect_wrongly(page: Page) -> None:
+    """The server says no, on the same page."""
+    page.fill("#address", "someone.else@firm.test")
+    page.fill("#password", "not this one")
+    page.keyboard.press("Enter")
+    page.locator("[role=alert]").wait_for()
+
+
 def send_empty(page: Page) -> None:
     page.locator("main form button[type=submit]").first.click()
     page.locator(".field-error").first.wait_for()
@@ -121,6 +134,40 @@ def page_in(browser: Browser, address: str, **options: Any) -> Iterator[Page]:
         context.close()
 
 
+SHOTS = (
+    Shot("sign-in", "/sign-in"),
+    Shot("sign-in-refused", "/sign-in", then=sign_in_wrongly),
+    Shot("mail", "/mail/", "alice"),
+    Shot("message", "/mail/", "alice", open_message("Delivery for the school fair")),
+    Shot("message-html", "/mail/", "bob", open_message("Forty hills from a drawer")),
+    Shot("write", "/mail/new", "bob"),
+    Shot("write-refused", "/mail/new", "bob", send_empty),
+    Shot("outbox", "/mail/outbox", "bob"),
+    Shot("services", "/administration/mail/services/", "alice"),
+    Shot("service-window", "/administration/mail/services/", "alice", open_window),
+    Shot(
+        "service-window-refused",
+        "/administration/mail/services/",
+        "alice",
+        open_window_and_save_nothing,
+    ),
+    Shot("service-page", "/administration/mail/services/add", "alice"),
+    Shot("people", "/administration/people/", "alice"),
+    Shot("person-window", "/administration/people/", "alice", open_window),
+    Shot("person-disabling", "/administration/people/", "alice", open_disabling),
+    Shot("mailboxes", "/administration/mail/mailboxes/", "alice"),
+    Shot("changelog", "/administration/mail/changes/", "alice"),
+    Shot("demo", "/demo", "bob"),
+    Shot("profile", "/profile/", "bob"),
+    Shot("profile-mail", "/profile/mail", "bob"),
+    Shot("mailbox-settings", "/profile/mail", "bob", open_mailbox_settings),
+    Shot("connect", "/profile/mail/connect", "bob"),
+    Shot("connect-failed", "/profile/mail/connect", "bob", connect_wrongly),
+    Shot("disconnect", "/profile/mail", "bob", open_disconnecting),
+    Shot("not-found", "/nothing/here", "bob"),
+)
+
+
 def demo_scene(browser: Browser, address: str) -> Scene:
     cookies = {login: sign_in(browser, address, login) for login in ("alice", "bob")}
     with page_in(browser, address, storage_state=cookies["bob"]) as page:
@@ -128,42 +175,11 @@ def demo_scene(browser: Browser, address: str) -> Scene:
         _undeliverable_message(page)
     with page_in(browser, address, storage_state=cookies["alice"]) as page:
         invitation = _invitation(page)
-    return Scene(
-        address,
-        cookies,
-        (
-            Shot("sign-in", "/sign-in"),
-            Shot("sign-in-refused", "/sign-in", then=sign_in_wrongly),
-            Shot("invitation", invitation),
-            Shot("mail", "/mail/", "alice"),
-            Shot("message", "/mail/", "alice", open_message("Delivery for the school fair")),
-            Shot("message-html", "/mail/", "bob", open_message("Forty hills from a drawer")),
-            Shot("write", "/mail/new", "bob"),
-            Shot("write-refused", "/mail/new", "bob", send_empty),
-            Shot("outbox", "/mail/outbox", "bob"),
-            Shot("services", "/administration/mail/services/", "alice"),
-            Shot("service-window", "/administration/mail/services/", "alice", open_window),
-            Shot(
-                "service-window-refused",
-                "/administration/mail/services/",
-                "alice",
-                open_window_and_save_nothing,
-            ),
-            Shot("service-page", "/administration/mail/services/add", "alice"),
-            Shot("people", "/administration/people/", "alice"),
-            Shot("person-window", "/administration/people/", "alice", open_window),
-            Shot("person-disabling", "/administration/people/", "alice", open_disabling),
-            Shot("mailboxes", "/administration/mail/mailboxes/", "alice"),
-            Shot("changelog", "/administration/mail/changes/", "alice"),
-            Shot("demo", "/demo", "bob"),
-            Shot("profile", "/profile/", "bob"),
-            Shot("profile-mail", "/profile/mail", "bob"),
-            Shot("mailbox-settings", "/profile/mail", "bob", open_mailbox_settings),
-            Shot("connect", "/profile/mail/connect", "bob"),
-            Shot("connect-refused", refused, "bob"),
-            Shot("not-found", "/nothing/here", "bob"),
-        ),
+    of_this_demo = (
+        Shot("invitation", invitation),
+        Shot("connect-refused", refused, "bob"),
     )
+    return Scene(address, cookies, SHOTS + of_this_demo)
 
 
 def _refused_connection(page: Page) -> str:

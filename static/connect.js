@@ -35,7 +35,7 @@ function explainService(form, { value, dataset }) {
   hint.querySelector("a").href = dataset.appPassword || "#";
   form.querySelector("[data-unencrypted-hint]").hidden = dataset.unencrypted === undefined;
   form.querySelector("[data-oauth-hint]").hidden = dataset.oauth === undefined;
-  form.querySelector("[data-smtp-login]").hidden = dataset.smtpLogin !== "typed";
+  form.querySelector("[data-smtp-login-field]").hidden = dataset.smtpLogin !== "typed";
   const other = form.querySelector("[data-other]");
   if (other) other.hidden = value !== "other";
 }

@@ -128,6 +128,7 @@ def test_a_mailbox_is_tested_connected_corrected_and_given_up_on_one_page_each(
         page.get_by_label("E-mail").fill("bob@firm.test")
         expect(page.locator("#service option:checked")).to_have_text("Firm mail")
         expect(page.locator("#login")).to_have_value("bob@firm.test")
+        expect(page.locator("#smtp_login")).to_be_hidden()
         page.locator("#login").fill("bob")
         page.get_by_label(words.password).fill("wrong")
         page.keyboard.press("Enter")

@@ -90,6 +90,14 @@ def test_all_three_are_connected_to_the_firms_service_and_have_mail(demo: House)
     assert "3 mailboxes" in services
 
 
+def test_the_mailbox_that_waits_is_connected_with_address_and_password_alone(demo: House) -> None:
+    browser = signed_in(demo, "carol")
+    typed = {"address": "office@firm.test", "password": "not this one"}
+    page = browser.post("/profile/mail/connect", **typed)
+    assert "office@firm.test" in page
+    assert "Name found" in page
+
+
 def test_a_year_of_mail_is_there_in_both_languages(demo: House, folder: Path) -> None:
     browser = signed_in(demo, "alice")
     until(lambda: len(whole_list(browser)) > 100)

@@ -10,7 +10,6 @@ import pytest
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from commands import keys as commands_keys
 from commands.run import look_at_keys
 from domain import mailboxes
 from domain.secrets import KeyRing
@@ -19,32 +18,19 @@ from models import Mailbox, MailboxState, User
 from scripts.house import free_port
 from tests import mailroom
 from tests.commands.test_doctor import doctor
-from tests.commands.test_keys import files, opened, rotate
+from tests.commands.test_keys import (
+    boxes,
+    files,
+    folder,
+    in_no_time,
+    opened,
+    rotate,
+    running,
+)
 from tests.conftest import ROOT
 from tests.mailroom import mailbox_of
 
-
-@pytest.fixture
-def folder(app: Flask, data_folder: Path) -> Path:
-    return data_folder / "keys"
-
-
-@pytest.fixture(autouse=True)
-def in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands_keys, "PAUSE_SECONDS", 0)
-
-
-@pytest.fixture
-def running(app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> KeyRing:
-    """The ring as a process has it that started before anything else happened."""
-    ring = load_keys(folder).ring
-    monkeypatch.setattr(mailroom, "RING", ring)
-    return ring
-
-
-@pytest.fixture
-def boxes(session: Session, running: KeyRing, bob: User, carol: User) -> list[Mailbox]:
-    return [mailbox_of(session, bob), mailbox_of(session, carol)]
+__all__ = ["boxes", "folder", "in_no_time", "running"]
 
 
 def lose(folder: Path) -> bytes:
