@@ -52,7 +52,7 @@ from tests.conftest import PASSWORD as OWN_PASSWORD
 from tests.jobs.canary import CANARY, Witness, disguises
 from tests.jobs.office import mailbox_of, queue, settings_of
 from tests.plain_browser import PlainBrowser
-from tests.servers.mail_system import PASSWORD, MailSystem
+from tests.servers.mail_system import PASSWORD, USUAL, MailSystem
 from tests.waiting import until
 from web.access import anyone
 
@@ -63,6 +63,13 @@ SERVICES = "/administration/mail/services/"
 LOUD = ("sqlalchemy", "imapclient", "huey", "werkzeug", "flask", "app", "jobs", "web", "mail")
 PLAIN: dict[str, str] = {}
 WITH_AND_WITHOUT_HTMX = pytest.mark.parametrize("headers", [PLAIN, FRAGMENT])
+
+
+@pytest.fixture
+def firm(mail_system: MailSystem) -> MailSystem:
+    """Who can sign in is for each test to say, and stays as it is where the next says the same."""
+    mail_system.remove_mail()
+    return mail_system
 
 
 @pytest.fixture
@@ -145,8 +152,11 @@ def newest(session: Session) -> ConnectionTest:
     return found
 
 
-def connected_before(job: Job, session: Session, client: FlaskClient, service: MailService) -> int:
+def connected_before(
+    job: Job, session: Session, client: FlaskClient, service: MailService, firm: MailSystem
+) -> int:
     """Bob's mailbox, with the usual password."""
+    firm.set_passwords(USUAL)
     connect(client, service, password=PASSWORD)
     mailbox_id = run_test(job, newest(session).id)
     assert mailbox_id is not None
@@ -203,8 +213,10 @@ def test_of_a_login_that_is_refused(
     session: Session,
     bobs: FlaskClient,
     service: MailService,
+    firm: MailSystem,
     headers: dict[str, str],
 ) -> None:
+    firm.set_passwords(USUAL)
     connect(bobs, service, headers)
     assert run_test(job, newest(session).id) is None
     test = newest(session)
@@ -248,9 +260,10 @@ def test_of_another_form_that_is_refused(
     session: Session,
     bobs: FlaskClient,
     service: MailService,
+    firm: MailSystem,
     headers: dict[str, str],
 ) -> None:
-    mailbox_id = connected_before(job, session, bobs, service)
+    mailbox_id = connected_before(job, session, bobs, service, firm)
     session.get_one(Mailbox, mailbox_id).state = MailboxState.MOVED
     session.flush()
     address = f"/profile/mail/{mailbox_id}/password"
@@ -273,7 +286,7 @@ def test_of_a_new_password_for_a_mailbox(
     headers: dict[str, str],
     takes_it: bool,
 ) -> None:
-    mailbox_id = connected_before(job, session, bobs, service)
+    mailbox_id = connected_before(job, session, bobs, service, firm)
     if takes_it:
         firm.set_passwords({"bob": CANARY})
     address = f"/profile/mail/{mailbox_id}/password"
@@ -299,8 +312,7 @@ def test_of_what_an_administrator_tests(
     headers: dict[str, str],
     takes_it: bool,
 ) -> None:
-    if takes_it:
-        firm.set_passwords({"bob": CANARY})
+    firm.set_passwords({"bob": CANARY} if takes_it else USUAL)
     alices = signed_in(alice)
     typed = window(firm)
     answer = alices.post(f"{SERVICES}test", data=typed, headers=headers)
@@ -419,7 +431,7 @@ def test_of_a_fault_in_a_view(
     monkeypatch: pytest.MonkeyPatch,
     headers: dict[str, str],
 ) -> None:
-    mailbox_id = connected_before(job, session, bobs, service)
+    mailbox_id = connected_before(job, session, bobs, service, firm)
     alices = signed_in(alice)
     break_sealing(monkeypatch)
     answers = [

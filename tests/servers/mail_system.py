@@ -26,7 +26,7 @@ PEOPLE = ("alice", "bob", "carol")
 PASSWORD = "mail-secret"
 MAIL_UID = 5000
 SECONDS = 20.0
-_USUAL = dict.fromkeys(PEOPLE, PASSWORD)
+USUAL = dict.fromkeys(PEOPLE, PASSWORD)
 
 _DOVECOT = """
 base_dir={d}/run
@@ -187,7 +187,7 @@ class MailSystem:
     def start(self) -> None:
         for name in ("run", "state", "log", "etc", "mail", "pf/etc", "pf/queue/private", "pf/data"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        self._write_passwords(_USUAL)
+        self._write_passwords(USUAL)
         self._write("etc/dovecot.conf", _DOVECOT)
         self._write("pf/etc/main.cf", _MAIN_CF)
         self._write("pf/etc/master.cf", _MASTER_CF)
@@ -216,7 +216,11 @@ class MailSystem:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def set_passwords(self, passwords: dict[str, str]) -> None:
-        """Only these people can sign in from now on; Dovecot looks at the file once a second."""
+        """Only these people can sign in from now on. Dovecot looks at the file once a second, so it
+        is started anew, which takes seconds.
+        """
+        if passwords == self._passwords:
+            return
         self.stop_dovecot()
         self._write_passwords(passwords)
         self.start_dovecot()
@@ -250,10 +254,12 @@ class MailSystem:
 
     def empty(self) -> None:
         """Removes everybody's mail, and gives everybody the usual password."""
+        self.remove_mail()
+        self.set_passwords(USUAL)
+
+    def remove_mail(self) -> None:
         for login in PEOPLE:
             shutil.rmtree(self.folder / "mail" / login, ignore_errors=True)
-        if self._passwords != _USUAL:
-            self.set_passwords(_USUAL)
 
     def _write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text.format(**self._values).lstrip())
