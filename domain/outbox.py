@@ -81,10 +81,15 @@ class Waiting:
 def queue(
     session: Session, mailbox: Mailbox, letter: Letter, *, form_key: uuid.UUID, now: datetime
 ) -> OutgoingMessage:
-    """Fixes the message and queues it, once for each form. Raises RefusedError."""
+    """Fixes the message and queues it, once for each form. Raises RefusedError.
+
+    A key that somebody else's form had is not theirs to block: the message gets another one.
+    """
     twice = session.scalar(select(OutgoingMessage).where(OutgoingMessage.form_key == form_key))
     if twice is not None and twice.mailbox.user_id == mailbox.user_id:
         return twice
+    if twice is not None:
+        form_key = uuid.uuid4()
     _check(letter)
     message = OutgoingMessage(
         mailbox_id=mailbox.id,

@@ -69,6 +69,7 @@ function prepareConnect(form) {
   if (service.value) service.dataset.chosen = "";
   else if (form.elements.address.value) followAddress(form);
   explainService(form, service.selectedOptions[0]);
+  searchUnknown(form);
 }
 
 document.addEventListener("input", (event) => {

@@ -206,7 +206,9 @@ def test_axe_finds_nothing_while_no_worker_tries_a_mailbox(bobs_window: Window) 
     page = bobs_window.page
     bobs_window.look("/profile/mail/connect")
     page.fill("#address", "office@firm.test")
+    page.select_option("#service", label="Firm mail")
     page.fill("#password", "secret")
     page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator("#steps")).to_contain_text("Name found")
     expect(page.get_by_text(WORKER_STOPPED)).to_be_visible()
     assert violations_in_both_themes(page) == []

@@ -249,6 +249,15 @@ def test_a_form_that_is_sent_twice_queues_once(rows: Session, mailbox: Mailbox) 
     assert first.subject == "Lunch"
 
 
+def test_the_key_of_somebody_elses_form_neither_finds_nor_blocks_anything(
+    rows: Session, mailbox: Mailbox, carol: User
+) -> None:
+    key = uuid.uuid4()
+    first = queued(rows, mailbox, form_key=key)
+    second = queued(rows, mailbox_of(rows, carol), form_key=key)
+    assert (second is first, second.form_key == key) == (False, False)
+
+
 @pytest.mark.parametrize(
     ("changed", "field", "code"),
     [
