@@ -91,6 +91,15 @@ def test_who_did_not_ask_for_it_is_told_nothing(
     assert told(bobs, "0") == []
 
 
+def test_of_two_mailboxes_only_the_one_that_notifies_does(
+    session: Session, mailbox: Mailbox, bob: User, bobs: FlaskClient
+) -> None:
+    quiet = mailbox_of(session, bob, "office@firm.test")
+    comes(bobs, session, inbox_of(session, quiet), "Quiet")
+    comes(bobs, session, inbox_of(session, mailbox), "Loud")
+    assert [text for _, text in told(bobs, "0")] == ["Loud"]
+
+
 def test_a_disconnected_mailbox_and_somebody_elses_announce_nothing(
     session: Session, mailbox: Mailbox, bobs: FlaskClient, carol: User, signed_in: SignIn
 ) -> None:

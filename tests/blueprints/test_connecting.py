@@ -342,6 +342,23 @@ def test_a_provider_that_takes_only_oauth_says_so_and_is_refused(
     assert "takes only OAuth 2.0" in answer.text
 
 
+def test_what_takes_only_oauth_is_neither_chosen_by_the_address_nor_proposed(
+    bob: User, signed_in: SignIn, session: Session, gmail: MailService
+) -> None:
+    session.get_one(MailService, gmail.id).sign_in = ["oauth2"]
+    session.get_one(MailService, gmail.id).domains = ["gmail.com"]
+    session.commit()
+    client = signed_in(bob)
+    answer = client.post(CONNECT, data={"address": "bob@gmail.com", "password": "secret"})
+    assert answer.status_code == 422
+    assert "Choose a service." in answer.text
+    client.post(FIND, data={"address": "bob@firm.example"}, headers=FRAGMENT)
+    at = {one: gmail.address(one) for one in Protocol}
+    search = ended(session, *(found_server(one, at[one].host, at[one].port) for one in Protocol))
+    page = client.get(f"/profile/mail/searches/{search.uuid}", headers=FRAGMENT).text
+    assert f'data-proposed="{gmail.id}"' not in page
+
+
 def test_a_test_connects_nothing_and_its_password_serves_for_save(
     bob: User, signed_in: SignIn, session: Session
 ) -> None:
@@ -400,6 +417,17 @@ def test_the_report_names_servers_step_and_cause_and_no_secret(
     ):
         assert said in report
     assert "canary-secret" not in page
+
+
+def test_the_report_names_the_other_login_of_smtp(
+    bob: User, signed_in: SignIn, session: Session
+) -> None:
+    client = signed_in(bob)
+    address = client.post(CONNECT, data={**OTHER, "smtp_login": "robert"}).location
+    error = MailServerError(Step.LOGIN, Cause.LOGIN_REFUSED, "")
+    connection_tests.fail(session, newest(session).id, Protocol.SMTP, error)
+    session.commit()
+    assert "Login for SMTP: robert" in client.get(address).text
 
 
 def search_of(session: Session) -> SettingsSearch:

@@ -142,8 +142,10 @@ def test_a_mailbox_whose_service_was_deleted_may_choose_another(
 ) -> None:
     first = service_of(rows)
     service_deletion.delete(rows, first, author())
+    mailbox.agreed_domains = ["firm.test"]  # it had been moved, and nobody had agreed yet
     assert connected_again(rows, bob, "bob@firm.test") is mailbox
     assert (mailbox.state, mailbox.service) == (MailboxState.CONNECTING, service_of(rows))
+    assert mailbox.agreed_domains == []
     service_deletion.restore(rows, first, author(), name="Old mail")
     assert mailbox.service is not first
 
